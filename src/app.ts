@@ -1,0 +1,177 @@
+import { readFileSync } from 'node:fs'
+import type { AddressInfo } from 'node:net'
+import { hostname } from 'node:os'
+import { type Logger, pino } from 'pino'
+import type { Config } from './config.ts'
+import { Delivery } from './delivery/delivery.ts'
+import { Authenticator } from './http/auth/authenticator.ts'
+import { Passwords } from './http/auth/passwords.ts'
+import { Revocations } from './http/auth/revocations.ts'
+import { AccessTokens } from './http/auth/tokens.ts'
+import { Limits } from './http/limits.ts'
+import { Origins } from './http/origins.ts'
+import { createGatewayServer, type GatewayServer } from './http/server.ts'
+import type { Services } from './http/services.ts'
+import { buildSite } from './http/site-files.ts'
+import type { Bus } from './live/bus.ts'
+import { Hub } from './live/hub.ts'
+import { LocalBus } from './live/local-bus.ts'
+import { StartError } from './start-error.ts'
+import { Acknowledgements } from './store/acknowledgements.ts'
+import { type Announce, Committer } from './store/committer.ts'
+import { Conversations } from './store/conversations.ts'
+import { Database, type DatabaseOptions } from './store/database.ts'
+import { Devices } from './store/devices.ts'
+import { startEmbeddedPostgres } from './store/embedded/index.ts'
+import { Housekeeping } from './store/housekeeping.ts'
+import { InboxReader } from './store/inbox.ts'
+import { migrate } from './store/migrate.ts'
+import { sharedSecret } from './store/secrets.ts'
+import { Users } from './store/users.ts'
+import { Writer } from './store/writer.ts'
+
+/** How long a draining node goes on accepting, so that a balancer sees `/readyz` turn. */
+const ACCEPT_MS = 4_000
+/** Streams say `bye` spread over this … */
+const DRAIN_SPREAD_MS = 2_000
+/** … and what is still open after that is cut. */
+const DRAIN_MS = 4_000
+
+/** A node that runs. */
+export type Gateway = AsyncDisposable & {
+  /** Where it listens, with the port it got. */
+  readonly url: string
+  /** Ends kindly: `/readyz` turns, polls and streams end, accepted sends are committed. `hasty` leaves out the wait for balancers. */
+  drain(hasty?: boolean): Promise<void>
+}
+
+/** What tests replace. */
+export type Overrides = { log?: Logger; bus?: Bus; announce?: (announce: Announce) => Announce }
+
+const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
+  version: string
+}
+
+/** Puts the parts together and starts to listen. Throws StartError when it cannot. */
+export async function start(config: Config, overrides: Overrides = {}): Promise<Gateway> {
+  const log = overrides.log ?? pino({ level: config.logLevel })
+  await using stack = new AsyncDisposableStack()
+  const database = stack.use(new Database(await locateDatabase(config, log, stack)))
+  await prepare(database)
+  const services = await assemble(config, database, log, overrides, stack)
+  const site = await buildSite(services)
+  const server = createGatewayServer(services, site)
+  const url = await listen(server, config)
+  log.info(`Longwave ${version} is listening on ${url}`)
+  const parts = stack.move()
+  let ended: Promise<void> | undefined
+  const drain = (hasty = false) => {
+    ended ??= drainServer(server, services, hasty ? 0 : ACCEPT_MS).finally(() => parts.disposeAsync())
+    return ended
+  }
+  return { url, drain, [Symbol.asyncDispose]: () => drain(true) }
+}
+
+async function locateDatabase(
+  config: Config,
+  log: Logger,
+  stack: AsyncDisposableStack,
+): Promise<DatabaseOptions> {
+  if (config.databaseUrl !== undefined) return { url: config.databaseUrl }
+  const embedded = await startEmbeddedPostgres({ dataDir: config.dataDir, log })
+  stack.defer(() => embedded.stop())
+  return embedded
+}
+
+async function prepare(database: Database): Promise<void> {
+  try {
+    await migrate(database)
+  } catch (error) {
+    if (error instanceof StartError) throw error
+    const reason = error instanceof Error ? error.message || String(error) : String(error)
+    throw new StartError(
+      `The database cannot be used: ${reason.split('\n')[0]}. Check DATABASE_URL and that Postgres runs`,
+    )
+  }
+}
+
+async function assemble(
+  config: Config,
+  database: Database,
+  log: Logger,
+  overrides: Overrides,
+  stack: AsyncDisposableStack,
+): Promise<Services> {
+  const warn = (error: unknown) => log.warn({ err: error }, 'in the background')
+  await stack.use(new Housekeeping(database, config.retentionDays, warn)).run()
+  const bus = overrides.bus ?? new LocalBus()
+  const tell: Announce = (recipients, ids, body) => {
+    for (const [index, userId] of recipients.entries()) bus.publish(userId, { id: ids[index] ?? 0, body })
+  }
+  const announce = overrides.announce?.(tell) ?? tell
+  const inbox = new InboxReader(database)
+  const hub = stack.use(new Hub(bus, inbox, warn))
+  const committing = database.connect('longwave committer', 1, { lock_timeout: 500 })
+  stack.defer(() => committing.end({ timeout: 2 }))
+  const acknowledgements = new Acknowledgements(database)
+  stack.defer(() => acknowledgements.close())
+  const devices = new Devices(database, await sharedSecret(database, 'refresh token successor'))
+  const tokens = new AccessTokens(await sharedSecret(database, 'access token'))
+  const revocations = stack.use(new Revocations(devices, hub, warn))
+  await revocations.start()
+  const origins = new Origins(config)
+  return {
+    config,
+    log,
+    version,
+    database,
+    writer: new Writer(database, announce),
+    committer: new Committer(committing, announce),
+    users: new Users(database),
+    devices,
+    conversations: new Conversations(database),
+    inbox,
+    acknowledgements,
+    hub,
+    delivery: stack.use(new Delivery(`${hostname()}-${process.pid}`)),
+    tokens,
+    passwords: new Passwords(),
+    revocations,
+    authenticator: new Authenticator({ tokens, devices, revocations, origins }),
+    origins,
+    limits: new Limits(config.rateLimits),
+  }
+}
+
+function listen(server: GatewayServer, { host, port, tls }: Config): Promise<string> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      const why =
+        error.code === 'EADDRINUSE' ? 'the port is taken: set PORT to another one, or 0' : error.message
+      reject(new StartError(`Cannot listen on ${host}:${port}: ${why}`))
+    })
+    server.listen(port, host, () => {
+      const at = server.address() as AddressInfo
+      const name = at.family === 'IPv6' ? `[${at.address}]` : at.address
+      resolve(`${tls ? 'https' : 'http'}://${name}:${at.port}`)
+    })
+  })
+}
+
+async function drainServer(
+  server: GatewayServer,
+  { delivery, log }: Services,
+  acceptMs: number,
+): Promise<void> {
+  log.info('Draining')
+  delivery.stopAccepting()
+  if (acceptMs > 0) await new Promise((resolve) => setTimeout(resolve, acceptMs))
+  const closed = new Promise((resolve) => server.close(resolve))
+  delivery.drain(acceptMs > 0 ? DRAIN_SPREAD_MS : 0)
+  if ('closeIdleConnections' in server) server.closeIdleConnections()
+  const cut = setTimeout(() => {
+    if ('closeAllConnections' in server) server.closeAllConnections()
+  }, DRAIN_MS)
+  await closed
+  clearTimeout(cut)
+}

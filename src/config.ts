@@ -1,0 +1,150 @@
+import { readFileSync } from 'node:fs'
+import { isIP } from 'node:net'
+import { resolve } from 'node:path'
+import { z } from 'zod'
+import { StartError } from './start-error.ts'
+
+/** An address range such as 10.0.0.0/8. */
+export type Cidr = { address: string; prefix: number; family: 'ipv4' | 'ipv6' }
+
+/** All settings, read once and checked. Tests build one themselves. */
+export type Config = {
+  host: string
+  port: number
+  /** Without it an embedded Postgres runs under `dataDir`. */
+  databaseUrl: string | undefined
+  dataDir: string
+  /** Origin that clients use, without a trailing slash. */
+  publicUrl: string | undefined
+  corsOrigins: ReadonlySet<string>
+  trustedProxies: readonly Cidr[]
+  /** PEM texts. */
+  tls: { cert: string; key: string } | undefined
+  rateLimits: boolean
+  signup: boolean
+  directory: boolean
+  groupLimit: number
+  retentionDays: number
+  logLevel: 'debug' | 'info' | 'warn' | 'error' | 'silent'
+}
+
+const onOff = z.enum(['on', 'off'], { error: 'must be "on" or "off"' }).transform((value) => value === 'on')
+
+const whole = (min: number, max: number) =>
+  z
+    .string()
+    .regex(/^\d{1,15}$/, { error: `must be a whole number from ${min} to ${max}` })
+    .transform(Number)
+    .refine((value) => value >= min && value <= max, {
+      error: `must be a whole number from ${min} to ${max}`,
+    })
+
+const list = z.string().transform((text) =>
+  text
+    .split(',')
+    .map((part) => part.trim())
+    .filter((part) => part !== ''),
+)
+
+function isOrigin(text: string): boolean {
+  const url = URL.parse(text)
+  return url !== null && /^https?:$/.test(url.protocol) && url.origin === text
+}
+
+const origin = z
+  .string()
+  .transform((text) => text.replace(/\/+$/, ''))
+  .refine(isOrigin, { error: 'must be an origin such as https://chat.example.org, without a path' })
+
+const cidr = z.string().transform((text, context): Cidr => {
+  const [address = '', bits] = text.split('/')
+  const family = isIP(address) === 6 ? 'ipv6' : 'ipv4'
+  const longest = family === 'ipv6' ? 128 : 32
+  const prefix = bits === undefined ? longest : Number(bits)
+  if (isIP(address) === 0 || !Number.isInteger(prefix) || prefix < 0 || prefix > longest || bits === '') {
+    context.addIssue({
+      code: 'custom',
+      message: `must be addresses or ranges such as 10.0.0.0/8, not "${text}"`,
+    })
+  }
+  return { address, prefix, family }
+})
+
+const file = z.string().transform((path, context) => {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (error) {
+    context.addIssue({ code: 'custom', message: `must name a readable file: ${(error as Error).message}` })
+    return z.NEVER
+  }
+})
+
+const postgresUrl = z.string().refine((text) => /^postgres(ql)?:$/.test(URL.parse(text)?.protocol ?? ''), {
+  error: 'must be an address such as postgres://user:password@host:5432/database',
+})
+
+const environment = z.object({
+  PORT: whole(0, 65_535).default(8080),
+  HOST: z
+    .string()
+    .min(1, { error: 'must be an address to listen on, such as 127.0.0.1 or 0.0.0.0' })
+    .default('127.0.0.1'),
+  DATABASE_URL: postgresUrl.optional(),
+  DATA_DIR: z.string().default('./data'),
+  PUBLIC_URL: origin.optional(),
+  CORS_ORIGINS: list.pipe(z.array(origin)).default([]),
+  TRUSTED_PROXIES: list.pipe(z.array(cidr)).default([]),
+  TLS_CERT: file.optional(),
+  TLS_KEY: file.optional(),
+  RATE_LIMITS: onOff.default(true),
+  SIGNUP: onOff.default(true),
+  DIRECTORY: onOff.default(true),
+  GROUP_LIMIT: whole(2, 1_000).default(100),
+  INBOX_RETENTION_DAYS: whole(1, 3_650).default(30),
+  LOG_LEVEL: z
+    .enum(['debug', 'info', 'warn', 'error', 'silent'], {
+      error: 'must be debug, info, warn, error or silent',
+    })
+    .default('info'),
+})
+
+/**
+ * Reads the environment. An empty variable counts as not set. Throws StartError with one line that names the variable,
+ * what is wrong with it and what would be right.
+ */
+export function loadConfig(env: NodeJS.ProcessEnv): Config {
+  const given = Object.fromEntries(
+    Object.entries(env).filter(([, value]) => value !== undefined && value !== ''),
+  )
+  const parsed = environment.safeParse(given)
+  if (!parsed.success) {
+    const issue = parsed.error.issues[0]
+    const name = String(issue?.path[0])
+    const value = /^TLS_|DATABASE_URL/.test(name) ? '' : ` is "${given[name]}" but`
+    throw new StartError(`${name}${value} ${issue?.message}`)
+  }
+  const set = parsed.data
+  if ((set.TLS_CERT === undefined) !== (set.TLS_KEY === undefined)) {
+    const [missing, present] = set.TLS_CERT === undefined ? ['TLS_CERT', 'TLS_KEY'] : ['TLS_KEY', 'TLS_CERT']
+    throw new StartError(`${missing} is not set but ${present} is: set both for HTTPS, or neither`)
+  }
+  return {
+    host: set.HOST,
+    port: set.PORT,
+    databaseUrl: set.DATABASE_URL,
+    dataDir: resolve(set.DATA_DIR),
+    publicUrl: set.PUBLIC_URL,
+    corsOrigins: new Set(set.CORS_ORIGINS),
+    trustedProxies: set.TRUSTED_PROXIES,
+    tls:
+      set.TLS_CERT !== undefined && set.TLS_KEY !== undefined
+        ? { cert: set.TLS_CERT, key: set.TLS_KEY }
+        : undefined,
+    rateLimits: set.RATE_LIMITS,
+    signup: set.SIGNUP,
+    directory: set.DIRECTORY,
+    groupLimit: set.GROUP_LIMIT,
+    retentionDays: set.INBOX_RETENTION_DAYS,
+    logLevel: set.LOG_LEVEL,
+  }
+}

@@ -1,0 +1,43 @@
+import { Flusher } from './flusher.ts'
+import { Pulse } from './pulse.ts'
+
+/** An open stream or a parked poll. */
+export type Delivering = {
+  /** Ends it kindly, since this node is going away. */
+  drain(): void
+}
+
+/** What all deliveries of a node share. */
+export class Delivery implements Disposable {
+  /** This node's name on the wire. */
+  readonly node: string
+  readonly pulse = new Pulse()
+  readonly flusher = new Flusher()
+  readonly streams = new Set<Delivering>()
+  readonly polls = new Set<Delivering>()
+  #draining = false
+
+  constructor(node: string) {
+    this.node = node
+  }
+
+  get isDraining(): boolean {
+    return this.#draining
+  }
+
+  /** From here on polls do not wait and nobody is asked to stay. */
+  stopAccepting(): void {
+    this.#draining = true
+  }
+
+  /** Ends polls with what they have and each stream with a `bye`, spread over `overMs` so that nobody is stormed. */
+  drain(overMs: number): void {
+    this.stopAccepting()
+    for (const poll of this.polls) poll.drain()
+    for (const stream of this.streams) setTimeout(() => stream.drain(), Math.random() * overMs)
+  }
+
+  [Symbol.dispose](): void {
+    this.pulse[Symbol.dispose]()
+  }
+}

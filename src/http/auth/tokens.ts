@@ -1,0 +1,65 @@
+import { errors, jwtVerify, SignJWT } from 'jose'
+import { ACCESS_TOKEN_SECONDS } from '../../protocol/constants.ts'
+import { Problem } from '../../protocol/problems.ts'
+
+/** Who calls, from which of their devices. */
+export type Caller = {
+  user_id: string
+  device_id: string
+  via: 'bearer' | 'cookie' | 'ticket'
+  /** When what they showed ends; ms since 1970. */
+  expires_at: number
+}
+
+const ISSUER = 'longwave'
+const ALGORITHM = 'HS256'
+const MAX_REMEMBERED = 50_000
+
+/** Signs and verifies access tokens: JWTs (RFC 7519) of 15 minutes. */
+export class AccessTokens {
+  readonly #key: Uint8Array
+  /** Verified before and not expired: a signature is checked once per token, not once per request. */
+  readonly #verified = new Map<string, Caller>()
+
+  constructor(secret: string) {
+    this.#key = new TextEncoder().encode(secret)
+  }
+
+  sign(user_id: string, device_id: string): Promise<string> {
+    return new SignJWT({ device_id })
+      .setProtectedHeader({ alg: ALGORITHM })
+      .setIssuer(ISSUER)
+      .setSubject(user_id)
+      .setIssuedAt()
+      .setExpirationTime(`${ACCESS_TOKEN_SECONDS}s`)
+      .sign(this.#key)
+  }
+
+  /** The caller, synchronously where the token is known. Throws or rejects with Problem token_invalid, token_expired. */
+  verify(token: string): Caller | Promise<Caller> {
+    const known = this.#verified.get(token)
+    if (!known) return this.#check(token)
+    if (known.expires_at > Date.now()) return known
+    this.#verified.delete(token)
+    throw expired()
+  }
+
+  async #check(token: string): Promise<Caller> {
+    try {
+      const { payload } = await jwtVerify(token, this.#key, { issuer: ISSUER, algorithms: [ALGORITHM] })
+      const { sub, device_id, exp } = payload
+      if (!sub || typeof device_id !== 'string' || !exp) throw new Error('claims are missing')
+      const caller: Caller = { user_id: sub, device_id, via: 'bearer', expires_at: exp * 1000 }
+      if (this.#verified.size >= MAX_REMEMBERED) this.#verified.clear()
+      this.#verified.set(token, caller)
+      return caller
+    } catch (error) {
+      if (error instanceof errors.JWTExpired) throw expired()
+      throw new Problem('token_invalid', 'The access token is not valid here. Sign in again.')
+    }
+  }
+}
+
+function expired(): Problem {
+  return new Problem('token_expired', 'The access token has expired. Get a new one with the refresh token.')
+}

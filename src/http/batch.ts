@@ -1,0 +1,159 @@
+import { hash } from 'node:crypto'
+import type { z } from 'zod'
+import { MAX_ANSWER_BYTES, MAX_BATCH_RECIPIENTS } from '../protocol/constants.ts'
+import { notFound, Problem } from '../protocol/problems.ts'
+import * as schemas from '../protocol/schemas.ts'
+import type { Message } from '../protocol/types.ts'
+import type { Sent } from '../store/committer.ts'
+import { findDirect, openDirect } from '../store/conversations.ts'
+import { claimMulticastKey } from '../store/multicast.ts'
+import { endpoint, parse } from './endpoint.ts'
+import { newSend } from './messages.ts'
+import { toProblem } from './problem-answer.ts'
+import type { Services } from './services.ts'
+
+type Item = z.output<typeof schemas.batchItem>
+type Recipient = { user_id: string; status: number; conversation_id?: string; seq?: number; code?: string }
+type Result = { status: number; message?: Message; recipients?: Recipient[]; code?: string }
+
+export const sendBatch = (services: Services) =>
+  endpoint({
+    summary: 'Send up to 100 messages, to conversations or (`to`) to people; each succeeds or fails alone',
+    tag: 'Messages',
+    signedIn: true,
+    body: schemas.batchBody,
+    answers: {
+      200: {
+        description: 'A result per message, in order; `message` is left out of those that do not fit 48 KB.',
+        schema: schemas.batchResults,
+      },
+    },
+    problems: ['batch_too_large', 'rate_limited'],
+    async handle({ body, caller }) {
+      const items = body.messages.map((raw) => outcomeOf(() => parse(schemas.batchItem, raw, 'message')))
+      const recipients = items.reduce(
+        (sum, item) => sum + (item instanceof Problem ? 0 : recipientsOf(item)),
+        0,
+      )
+      if (recipients > MAX_BATCH_RECIPIENTS) {
+        throw new Problem(
+          'batch_too_large',
+          `A batch has at most ${MAX_BATCH_RECIPIENTS} recipients. Split it.`,
+        )
+      }
+      await services.limits.take('send', caller.user_id, Math.max(1, recipients))
+      const sending = items.map((item) =>
+        item instanceof Problem ? failed(item) : sendItem(services, caller.user_id, item),
+      )
+      return { status: 200, body: fitResults(await Promise.all(sending)) }
+    },
+  })
+
+function outcomeOf<T>(work: () => T): T | Problem {
+  try {
+    return work()
+  } catch (error) {
+    return toProblem(error)
+  }
+}
+
+function recipientsOf(item: Item): number {
+  return 'to' in item ? new Set(item.to).size : 1
+}
+
+function failed(problem: Problem): Result {
+  return { status: problem.status, code: problem.code }
+}
+
+async function sendItem(services: Services, me: string, item: Item): Promise<Result> {
+  try {
+    if ('to' in item) return await multicast(services, me, item)
+    const sent = await services.committer.commit(newSend(me, item.conversation_id, item, item.client_id))
+    return { status: statusOf(sent), message: sent.message }
+  } catch (error) {
+    return failed(toProblem(error))
+  }
+}
+
+function statusOf({ replayed }: Sent): number {
+  return replayed ? 200 : 201
+}
+
+/** Each recipient gets it in the direct conversation with the sender, under a key of its own made of the multicast's. */
+async function multicast(
+  services: Services,
+  me: string,
+  item: Extract<Item, { to: string[] }>,
+): Promise<Result> {
+  const to = [...new Set(item.to)]
+  const request_hash = hash('sha256', JSON.stringify([to, item.text, item.data ?? null]), 'buffer')
+  await claimMulticastKey(services.database.sql, { sender_id: me, key: item.client_id, request_hash })
+  const conversations = await directConversations(services, me, to)
+  const outcomes = await Promise.all(
+    to.map(async (user_id): Promise<Recipient & { message?: Message }> => {
+      try {
+        const conversation_id = conversations.get(user_id)
+        if (conversation_id === undefined) throw notFound('user')
+        const send = newSend(me, conversation_id, item, item.client_id)
+        // A blank is in no client's key, so these never meet one.
+        const sent = await services.committer.commit({ ...send, key: `${item.client_id} ${user_id}` })
+        const { message } = sent
+        return { user_id, status: statusOf(sent), conversation_id, seq: message.seq, message }
+      } catch (error) {
+        return { user_id, ...failed(toProblem(error)) }
+      }
+    }),
+  )
+  return summarise(outcomes)
+}
+
+function summarise(outcomes: (Recipient & { message?: Message })[]): Result {
+  const recipients = outcomes.map(({ message: _, ...recipient }) => recipient)
+  const [only] = outcomes
+  const best =
+    recipients.find((each) => each.status === 201) ?? recipients.find((each) => each.status === 200) ?? only
+  return {
+    status: best?.status ?? 201,
+    ...(outcomes.length === 1 && only?.message && { message: only.message }),
+    ...(best?.code !== undefined && { code: best.code }),
+    recipients,
+  }
+}
+
+async function directConversations(
+  { database, writer }: Services,
+  me: string,
+  to: string[],
+): Promise<Map<string, string>> {
+  const known = await findDirect(database.sql, me, to)
+  const missing = to.filter((id) => !known.has(id) && id !== me)
+  if (missing.length > 0) {
+    const opened = await writer.write((unit) => openDirect(unit, me, missing))
+    for (const [peer, { id }] of opened) known.set(peer, id)
+  }
+  return known
+}
+
+/**
+ * Keeps the answer within 48 KB: first come the statuses, which are never left out, then in order whatever else fits.
+ */
+function fitResults(results: Result[]): { results: Result[] } {
+  const slim = results.map(withoutExtras)
+  let bytes = Buffer.byteLength(JSON.stringify({ results: slim }))
+  const fitted = results.map((result, index) => {
+    const bare = slim[index] ?? result
+    const extra = Buffer.byteLength(JSON.stringify(result)) - Buffer.byteLength(JSON.stringify(bare))
+    if (bytes + extra > MAX_ANSWER_BYTES) return bare
+    bytes += extra
+    return result
+  })
+  return { results: fitted }
+}
+
+function withoutExtras({ status, code, recipients }: Result): Result {
+  return {
+    status,
+    ...(code !== undefined && { code }),
+    ...(recipients && { recipients: recipients.map(({ conversation_id: _, seq: __, ...rest }) => rest) }),
+  }
+}

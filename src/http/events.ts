@@ -1,0 +1,148 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { poll } from '../delivery/poll.ts'
+import { SseStream, type StreamOptions, sayBye } from '../delivery/sse.ts'
+import { Feed } from '../live/feed.ts'
+import { DEFAULT_EVENTS_LIMIT, DEFAULT_WAIT_SECONDS } from '../protocol/constants.ts'
+import { parseCursor, type Start } from '../protocol/cursor.ts'
+import { Problem } from '../protocol/problems.ts'
+import { type EventsQuery, eventsQuery } from '../protocol/schemas.ts'
+import type { Caller } from './auth/tokens.ts'
+import { readJson } from './body.ts'
+import { within } from './deadline.ts'
+import { malformedCursor } from './devices.ts'
+import { parse } from './endpoint.ts'
+import { toProblem } from './problem-answer.ts'
+import type { Services } from './services.ts'
+
+/** Streams end by themselves after so long, so that nodes stay evenly loaded. */
+const MAX_AGE_MS = 4 * 3_600_000
+/** Opening a feed takes one query; a database that does not answer is as good as away. */
+const OPEN_WITHIN_MS = 8_000
+
+type Form = 'text/event-stream' | 'application/octet-stream' | 'poll'
+
+/**
+ * `/v1/events`: one inbox, read as a stream, a long-poll or a poll. Dispatched before the router, as it is the one route
+ * that streams: nothing else touches its answer. Throws Problem while an answer can still be chosen.
+ */
+export async function serveEvents(
+  services: Services,
+  incoming: IncomingMessage,
+  response: ServerResponse,
+  url: URL,
+): Promise<void> {
+  const fields = { ...Object.fromEntries(url.searchParams), ...(await bodyFields(incoming)) }
+  const form = formOf(incoming, fields.as)
+  try {
+    const query = parse(eventsQuery, fields, 'request')
+    const caller = await identify(services, incoming, query)
+    const start = startOf(incoming, query) ?? (await services.devices.storedCursor(caller)) ?? 'head'
+    const request = { userId: caller.user_id, deviceId: caller.device_id, start }
+    const feed = await within(OPEN_WITHIN_MS, Feed.open(services.hub, services.inbox, request), dispose)
+    acknowledge(services, caller, start, feed)
+    if (form === 'poll') await answerPoll(services, response, feed, query)
+    else openStream(services, response, feed, { form, query, caller })
+  } catch (error) {
+    const reason = form === 'poll' || response.headersSent ? undefined : reasonFor(toProblem(error))
+    if (!reason || form === 'poll') throw error
+    services.log.debug({ err: error }, 'stream refused')
+    sayBye(response, form, reason)
+  }
+}
+
+function dispose(feed: Feed): void {
+  feed[Symbol.dispose]()
+}
+
+async function bodyFields(incoming: IncomingMessage): Promise<Record<string, unknown>> {
+  const body = incoming.method === 'POST' ? await readJson(incoming) : undefined
+  if (body === undefined) return {}
+  if (typeof body === 'object' && body !== null && !Array.isArray(body))
+    return body as Record<string, unknown>
+  throw new Problem('validation_failed', 'Send the fields as a JSON object, such as {"wait": 25}.')
+}
+
+/** `as` wins over `Accept`, which a proxy may change. */
+function formOf(incoming: IncomingMessage, as: unknown): Form {
+  if (as === 'poll') return 'poll'
+  if (as === 'sse') return 'text/event-stream'
+  if (as === 'octet') return 'application/octet-stream'
+  const accept = incoming.headers.accept ?? ''
+  if (accept.includes('text/event-stream')) return 'text/event-stream'
+  return accept.includes('application/octet-stream') ? 'application/octet-stream' : 'poll'
+}
+
+async function identify(
+  { authenticator }: Services,
+  incoming: IncomingMessage,
+  query: EventsQuery,
+): Promise<Caller> {
+  if (query.ticket !== undefined && incoming.headers.authorization === undefined) {
+    return authenticator.byTicket(query.ticket)
+  }
+  return authenticator.authenticate(incoming)
+}
+
+/** The header wins: an `EventSource` repeats its first URL when it reconnects. Throws Problem malformed_cursor. */
+function startOf(incoming: IncomingMessage, query: EventsQuery): Start | undefined {
+  const header = incoming.headers['last-event-id']
+  const text = typeof header === 'string' && header !== '' ? header : query.after
+  if (text === undefined || text === '') return undefined
+  if (text === '0') return 'oldest'
+  const cursor = parseCursor(text)
+  if (!cursor) throw malformedCursor()
+  return cursor
+}
+
+/** Asking with a cursor acknowledges all up to it, if it is a good one. */
+function acknowledge({ acknowledgements, log }: Services, caller: Caller, start: Start, feed: Feed): void {
+  if (typeof start !== 'object' || feed.opening.reset) return
+  const { user_id, device_id } = caller
+  acknowledgements
+    .record({ user_id, device_id, cursor: start })
+    .catch((error: unknown) => log.debug({ err: error }, 'acknowledgement not written'))
+}
+
+async function answerPoll(
+  services: Services,
+  response: ServerResponse,
+  feed: Feed,
+  query: EventsQuery,
+): Promise<void> {
+  const gone = new AbortController()
+  response.once('close', () => gone.abort())
+  const body = await poll(feed, services.delivery, {
+    limit: query.limit ?? DEFAULT_EVENTS_LIMIT,
+    waitMs: services.delivery.isDraining ? 0 : (query.wait ?? DEFAULT_WAIT_SECONDS) * 1_000,
+    signal: gone.signal,
+  })
+  if (gone.signal.aborted) return
+  response.writeHead(200, { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(body) })
+  response.end(body)
+}
+
+function openStream(
+  { delivery }: Services,
+  response: ServerResponse,
+  feed: Feed,
+  { form, query, caller }: { form: StreamOptions['contentType']; query: EventsQuery; caller: Caller },
+): void {
+  const now = performance.now()
+  const aged = now + MAX_AGE_MS * (0.9 + Math.random() * 0.1)
+  const expired = now + caller.expires_at - Date.now()
+  const stream = new SseStream(response, feed, delivery, {
+    contentType: form,
+    heartbeatMs: query.heartbeat * 1_000,
+    padding: query.padding,
+    limit: query.limit,
+    deadline: expired < aged ? { at: expired, reason: 'token_expired' } : { at: aged, reason: 'max_age' },
+  })
+  stream.open()
+}
+
+/** Why a stream cannot be served just now. Nothing for what repeating would not mend: that is an error. */
+function reasonFor({ code }: Problem) {
+  if (code === 'unavailable') return 'unavailable'
+  if (code === 'rate_limited') return 'rate_limited'
+  return code === 'ticket_expired' ? 'ticket_expired' : undefined
+}

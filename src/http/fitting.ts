@@ -1,0 +1,17 @@
+import { MAX_ANSWER_BYTES } from '../protocol/constants.ts'
+
+/** What surrounds a list in its answer. */
+const ENVELOPE_BYTES = 512
+
+/**
+ * As many items, from the first on, as an answer may hold: 48 KB, unless the first alone is more. `cut` says that some
+ * are missing.
+ */
+export function fitting<T>(items: readonly T[]): { items: T[]; cut: boolean } {
+  let bytes = ENVELOPE_BYTES
+  const end = items.findIndex((item, index) => {
+    bytes += Buffer.byteLength(JSON.stringify(item)) + 1
+    return index > 0 && bytes > MAX_ANSWER_BYTES
+  })
+  return end === -1 ? { items: [...items], cut: false } : { items: items.slice(0, end), cut: true }
+}

@@ -1,0 +1,47 @@
+import { sendBatch } from './batch.ts'
+import * as conversations from './conversations.ts'
+import { putCursor } from './devices.ts'
+import type { Endpoint } from './endpoint.ts'
+import * as messages from './messages.ts'
+import { getGateway } from './operations.ts'
+import type { Services } from './services.ts'
+import * as sessions from './sessions.ts'
+import * as users from './users.ts'
+
+export type Routes = readonly (readonly [method: string, path: string, endpoint: Endpoint])[]
+
+/** The whole API on one screen, but for `/v1/events` (events.ts), which streams and is dispatched before the router. */
+export function apiRoutes(services: Services): Routes {
+  return [
+    ['GET', '/v1/gateway', getGateway(services)],
+
+    ['POST', '/v1/accounts', sessions.signUp(services)],
+    ['POST', '/v1/sessions', sessions.signIn(services)],
+    ['GET', '/v1/sessions', sessions.listSessions(services)],
+    ['POST', '/v1/sessions/refresh', sessions.refresh(services)],
+    ['DELETE', '/v1/sessions/{device_id}', sessions.signOut(services)],
+    ['POST', '/v1/stream-tickets', sessions.createStreamTicket(services)],
+
+    ['GET', '/v1/users/me', users.getMe(services)],
+    ['PATCH', '/v1/users/me', users.changeMe(services)],
+    ['PUT', '/v1/users/me/password', sessions.changePassword(services)],
+    ['GET', '/v1/users', users.findUsers(services)],
+    ['GET', '/v1/users/{id}', users.getUser(services)],
+
+    ['POST', '/v1/conversations', conversations.createConversation(services)],
+    ['GET', '/v1/conversations', conversations.listConversations(services)],
+    ['GET', '/v1/conversations/{id}', conversations.getConversation(services)],
+    ['PATCH', '/v1/conversations/{id}', conversations.changeConversation(services)],
+    ['GET', '/v1/conversations/{id}/members', conversations.getMembers(services)],
+    ['PUT', '/v1/conversations/{id}/members/{user_id}', conversations.putConversationMember(services)],
+    ['DELETE', '/v1/conversations/{id}/members/{user_id}', conversations.deleteConversationMember(services)],
+    ['PUT', '/v1/conversations/{id}/read', conversations.putRead(services)],
+
+    ['POST', '/v1/conversations/{id}/messages', messages.sendMessage(services)],
+    ['GET', '/v1/conversations/{id}/messages', messages.getHistory(services)],
+    ['GET', '/v1/conversations/{id}/messages/{seq}', messages.getMessage(services)],
+    ['POST', '/v1/messages', sendBatch(services)],
+
+    ['PUT', '/v1/devices/current/cursor', putCursor(services)],
+  ]
+}

@@ -1,0 +1,101 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { createSecureServer, type Http2SecureServer } from 'node:http2'
+import { getRequestListener } from '@hono/node-server'
+import { v7 as uuidv7 } from 'uuid'
+import { STREAM_BUFFER_BYTES } from '../delivery/sse.ts'
+import { Problem } from '../protocol/problems.ts'
+import { serveEvents } from './events.ts'
+import { problemHeaders, toProblem } from './problem-answer.ts'
+import { createRouter } from './router.ts'
+import { apiRoutes } from './routes.ts'
+import type { Services } from './services.ts'
+import { type SiteFile, serveSite } from './site.ts'
+
+export type GatewayServer = Server | Http2SecureServer
+
+/** Proxies keep idle connections for 60 to 75 s; one that we close first costs them a 502. */
+const KEEP_ALIVE_MS = 95_000
+/** A body of 1.5 MiB over 2G takes four minutes. */
+const REQUEST_MS = 300_000
+const OVERRIDES = new Set(['PUT', 'PATCH', 'DELETE'])
+const EVENTS_METHODS = 'GET, POST'
+
+/** One server for everything: HTTP/1.1, or with TLS HTTP/2 and 1.1 on one port. */
+export function createGatewayServer(services: Services, site: ReadonlyMap<string, SiteFile>): GatewayServer {
+  const listener = createListener(services, site)
+  const { tls } = services.config
+  if (tls) {
+    const server = createSecureServer({ ...tls, allowHTTP1: true })
+    // The compatibility API has the same shape; what HTTP/2 lacks (Connection and its like) is never set here.
+    server.on('request', listener as never)
+    return server
+  }
+  const server = createServer({ highWaterMark: STREAM_BUFFER_BYTES, requestTimeout: REQUEST_MS }, listener)
+  server.keepAliveTimeout = KEEP_ALIVE_MS
+  return server
+}
+
+function createListener(services: Services, site: ReadonlyMap<string, SiteFile>) {
+  const router = createRouter(services, apiRoutes(services))
+  const routed = getRequestListener(router.fetch, { overrideGlobalObjects: false })
+  return (incoming: IncomingMessage, response: ServerResponse): void => {
+    response.setHeader('X-Request-Id', uuidv7())
+    if (services.delivery.isDraining && incoming.httpVersionMajor === 1)
+      response.setHeader('Connection', 'close')
+    const url = URL.parse(incoming.url ?? '/', 'http://localhost')
+    if (!url) {
+      answerProblem(response, new Problem('malformed_request', 'The request target is not a valid path.'))
+      return
+    }
+    if (!url.pathname.startsWith('/v1/')) {
+      serveSite(services, site, url.pathname, incoming, response)
+      return
+    }
+    response.setHeader('Cache-Control', 'private, no-store')
+    if (services.origins.applyCors(incoming, response)) return
+    overrideMethod(incoming, url)
+    if (url.pathname === '/v1/events') void dispatchEvents(services, incoming, response, url)
+    else void routed(incoming, response)
+  }
+}
+
+/** Some proxies let only GET and POST through: before routing, a POST may be another method. */
+function overrideMethod(incoming: IncomingMessage, url: URL): void {
+  if (incoming.method !== 'POST') return
+  const wanted = url.searchParams.get('_method') ?? incoming.headers['x-http-method-override']
+  if (typeof wanted !== 'string') return
+  const method = wanted.toUpperCase()
+  if (OVERRIDES.has(method)) incoming.method = method
+}
+
+async function dispatchEvents(
+  services: Services,
+  incoming: IncomingMessage,
+  response: ServerResponse,
+  url: URL,
+) {
+  try {
+    if (incoming.method !== 'GET' && incoming.method !== 'POST') {
+      response.setHeader('Allow', EVENTS_METHODS)
+      throw new Problem('method_not_allowed', `Use ${EVENTS_METHODS} here.`)
+    }
+    await serveEvents(services, incoming, response, url)
+  } catch (error) {
+    const problem = toProblem(error)
+    if (problem.code === 'internal') services.log.error({ err: problem.cause ?? error }, 'events failed')
+    answerProblem(response, problem)
+  }
+}
+
+function answerProblem(response: ServerResponse, problem: Problem): void {
+  if (response.headersSent) {
+    response.destroy()
+    return
+  }
+  const body = JSON.stringify(problem)
+  response.writeHead(problem.status, {
+    ...problemHeaders(problem),
+    'Content-Length': Buffer.byteLength(body),
+  })
+  response.end(body)
+}

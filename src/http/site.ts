@@ -1,0 +1,71 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { checkReadiness } from './operations.ts'
+import type { Services } from './services.ts'
+
+/** A file served as it is, kept in memory. */
+export type SiteFile = { type: string; body: Buffer | string; etag?: string }
+
+/** No framing, no foreign script, no guessing of types: the page holds a session. */
+const SECURITY_HEADERS = {
+  'Content-Security-Policy':
+    "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'",
+  'X-Content-Type-Options': 'nosniff',
+  'Referrer-Policy': 'no-referrer',
+}
+
+/** Everything outside `/v1`: the page, the documents, the probes. */
+export function serveSite(
+  services: Services,
+  site: ReadonlyMap<string, SiteFile>,
+  path: string,
+  incoming: IncomingMessage,
+  response: ServerResponse,
+): void {
+  if (incoming.method !== 'GET' && incoming.method !== 'HEAD') {
+    response.setHeader('Allow', 'GET, HEAD')
+    answerText(response, 405, 'Use GET here.\n')
+    return
+  }
+  if (path === '/healthz') {
+    answerJson(response, 200, { status: 'ok' })
+    return
+  }
+  if (path === '/readyz') {
+    void checkReadiness(services).then((checks) => {
+      const ready = Object.values(checks).every((each) => each === 'ok')
+      answerJson(response, ready ? 200 : 503, { status: ready ? 'ready' : 'not ready', checks })
+    })
+    return
+  }
+  const file = site.get(path)
+  if (!file) {
+    answerText(response, 404, 'There is nothing at this path.\n')
+    return
+  }
+  response.writeHead(200, {
+    ...SECURITY_HEADERS,
+    'Content-Type': file.type,
+    'Content-Length': Buffer.byteLength(file.body),
+    'Cache-Control': 'no-cache',
+  })
+  response.end(incoming.method === 'HEAD' ? undefined : file.body)
+}
+
+function answerJson(response: ServerResponse, status: number, value: unknown): void {
+  const body = JSON.stringify(value)
+  response.writeHead(status, {
+    'Content-Type': 'application/json',
+    'Content-Length': Buffer.byteLength(body),
+    'Cache-Control': 'no-store',
+    ...(status === 503 && { 'Retry-After': '1' }),
+  })
+  response.end(body)
+}
+
+function answerText(response: ServerResponse, status: number, body: string): void {
+  response.writeHead(status, {
+    'Content-Type': 'text/plain; charset=utf-8',
+    'Content-Length': Buffer.byteLength(body),
+  })
+  response.end(body)
+}

@@ -1,0 +1,159 @@
+import type { Opening, Start } from '../protocol/cursor.ts'
+import type { LogEvent } from '../protocol/event.ts'
+import type { ResetReason } from '../protocol/types.ts'
+import type { Hub, SubscriberLease } from './hub.ts'
+import type { Log } from './log.ts'
+import type { Reader } from './subscriber.ts'
+
+/** Where a feed delivers to: a stream or a poll. */
+export type Sink = {
+  /** The next event, in order, without a gap. */
+  push(event: LogEvent): void
+  /** Resolves when there is room for more; the log is not read further before. */
+  room(): Promise<void> | undefined
+  /** All that the log held was pushed; from here on events come as they are committed. */
+  live(): void
+  /** The cursors of this inbox are void; the feed goes on from `opening.after`. */
+  reset(reason: ResetReason, opening: Opening): void
+  signedOut(): void
+  /** The log could not be read; the feed is over. */
+  failed(error: unknown): void
+}
+
+export type FeedRequest = { userId: string; deviceId: string; start: Start }
+
+const PAGE = 200
+
+/**
+ * One reader's way through an inbox: backfill from the log, cut over, live. The same for every transport.
+ * The subscription is in force before the log is read, so no event falls between the two.
+ */
+export class Feed implements Reader, Disposable {
+  /** The last event pushed. */
+  position: number
+  readonly opening: Opening
+  readonly #lease: SubscriberLease
+  readonly #log: Log
+  readonly #deviceId: string
+  #sink: Sink | undefined
+  #phase: 'opened' | 'backfill' | 'live' | 'ended' = 'opened'
+
+  private constructor(lease: SubscriberLease, log: Log, opening: Opening, deviceId: string) {
+    this.#lease = lease
+    this.#log = log
+    this.#deviceId = deviceId
+    this.opening = opening
+    this.position = opening.after
+  }
+
+  /** Subscribes and judges the starting point. Nothing is delivered before `deliver`. Rejects when the log cannot be read. */
+  static async open(hub: Hub, log: Log, { userId, deviceId, start }: FeedRequest): Promise<Feed> {
+    const lease = await hub.open(userId)
+    try {
+      const opening = lease.subscriber.recall(start) ?? (await log.open(userId, start))
+      lease.subscriber.observe(opening.epoch, opening.head)
+      const feed = new Feed(lease, log, opening, deviceId)
+      lease.subscriber.readers.add(feed)
+      return feed
+    } catch (error) {
+      lease[Symbol.dispose]()
+      throw error
+    }
+  }
+
+  get epoch(): string {
+    return this.#lease.subscriber.epoch
+  }
+
+  /** The head as this node knows it; at least what was pushed. */
+  get head(): number {
+    return Math.max(this.#lease.subscriber.lastId, this.position)
+  }
+
+  get isLive(): boolean {
+    return this.#phase === 'live'
+  }
+
+  /** Begins to push into `sink`. */
+  deliver(sink: Sink, pageSize = PAGE): void {
+    this.#sink = sink
+    void this.#backfill(sink, pageSize)
+  }
+
+  /** A live reader cannot take more just now: from here on it reads the log at its own pace until it has caught up. */
+  fallBehind(): void {
+    if (this.#phase === 'live' && this.#sink) void this.#backfill(this.#sink, PAGE)
+  }
+
+  onEvent(event: LogEvent): void {
+    if (this.#phase !== 'live' || event.id !== this.position + 1) return
+    this.position = event.id
+    this.#sink?.push(event)
+  }
+
+  onReset(reason: ResetReason, opening: Opening): void {
+    if (this.#phase === 'ended') return
+    this.position = opening.after
+    this.#sink?.reset(reason, opening)
+  }
+
+  onSignedOut(deviceId: string): void {
+    if (deviceId === this.#deviceId && this.#phase !== 'ended') this.#sink?.signedOut()
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#phase === 'ended') return
+    this.#phase = 'ended'
+    this.#lease.subscriber.readers.delete(this)
+    this.#lease[Symbol.dispose]()
+  }
+
+  async #backfill(sink: Sink, pageSize: number): Promise<void> {
+    const { subscriber } = this.#lease
+    this.#phase = 'backfill'
+    try {
+      await sink.room()
+      for (;;) {
+        if (this.#hasEnded()) return
+        const { position } = this
+        const { lastId } = subscriber
+        const page =
+          subscriber.after(position) ?? (await this.#log.readAfter(subscriber.userId, position, pageSize))
+        if (this.#hasEnded()) return
+        // A reset came meanwhile: what was read belongs to another life.
+        if (this.position !== position) continue
+        if (page[0] ? page[0].id !== position + 1 : position < lastId) this.#skipDropped(sink)
+        else this.#pushAll(page, sink)
+        if (this.#hasEnded()) return
+        // The cut-over: no await between this comparison and the change of phase.
+        if (this.position >= subscriber.lastId) break
+        await sink.room()
+        if (this.#hasEnded()) return
+      }
+      this.#phase = 'live'
+      sink.live()
+    } catch (error) {
+      if (!this.#hasEnded()) sink.failed(error)
+    }
+  }
+
+  // A method, as the compiler would otherwise believe that no call in between can change the phase.
+  #hasEnded(): boolean {
+    return this.#phase === 'ended'
+  }
+
+  #pushAll(page: readonly LogEvent[], sink: Sink): void {
+    for (const event of page) {
+      this.position = event.id
+      sink.push(event)
+      if (this.#hasEnded()) return
+    }
+  }
+
+  /** The log has nothing where there should be something: retention overtook this reader. */
+  #skipDropped(sink: Sink): void {
+    const { epoch, lastId } = this.#lease.subscriber
+    this.position = lastId
+    sink.reset('expired', { epoch, head: lastId, after: lastId })
+  }
+}

@@ -1,0 +1,159 @@
+import type { Opening, Start } from '../protocol/cursor.ts'
+import type { LogEvent } from '../protocol/event.ts'
+import type { ResetReason } from '../protocol/types.ts'
+import type { Log } from './log.ts'
+
+/** Who reads an inbox here: told every event once, in order, without a gap. */
+export type Reader = {
+  onEvent(event: LogEvent): void
+  onReset(reason: ResetReason, opening: Opening): void
+  /** Ends the reader if it belongs to this device. */
+  onSignedOut(deviceId: string): void
+}
+
+/** How long a gap may be two hints that overtook each other, before the log is read. */
+const GAP_MS = 30
+const PAGE = 500
+/** The recent past kept in memory, so that a poller who comes back needs no query. */
+const TAIL_EVENTS = 64
+const TAIL_LENGTH = 64 * 1024
+const MAX_AHEAD = 256
+
+/**
+ * One inbox on this node, whatever the number of its readers: takes the bus's hints, orders them, fills gaps from the
+ * log (once for all readers) and keeps the recent tail.
+ */
+export class Subscriber {
+  readonly userId: string
+  readonly readers = new Set<Reader>()
+  /** Epoch of the inbox; empty until the log was asked once. */
+  epoch = ''
+  /** The last event passed on to readers; -1 until the log was asked once. */
+  lastId = -1
+  readonly #log: Log
+  /** Contiguous, ending with `lastId`. */
+  #tail: LogEvent[] = []
+  #tailLength = 0
+  /** Hints that came too early. */
+  readonly #ahead = new Map<number, LogEvent>()
+  #gapTimer: NodeJS.Timeout | undefined
+  #catchingUp = false
+  #disposed = false
+
+  constructor(userId: string, log: Log) {
+    this.userId = userId
+    this.#log = log
+  }
+
+  /** A hint from the bus: maybe late, maybe twice, maybe out of order. */
+  hint(event: LogEvent): void {
+    if (this.lastId >= 0 && event.id <= this.lastId) return
+    if (event.id === this.lastId + 1 && this.lastId >= 0) {
+      this.#pass(event)
+      if (this.#ahead.size > 0) this.#passAhead()
+      return
+    }
+    if (this.#ahead.size < MAX_AHEAD) this.#ahead.set(event.id, event)
+    if (this.lastId >= 0) this.#expectGap()
+  }
+
+  /** What the log said of this inbox, asked after the subscription was in force. */
+  observe(epoch: string, head: number): void {
+    if (this.lastId < 0) {
+      this.epoch = epoch
+      this.lastId = head
+      this.#passAhead()
+    } else if (epoch !== this.epoch) {
+      this.#restart({ epoch, head, after: head })
+    } else if (head > this.lastId) {
+      this.#expectGap()
+    }
+  }
+
+  /** Answers a starting point from memory, where memory proves it. */
+  recall(start: Start): Opening | undefined {
+    if (typeof start !== 'object' || start.epoch !== this.epoch || !this.after(start.id)) return undefined
+    return { epoch: this.epoch, head: this.lastId, after: start.id }
+  }
+
+  /** The events behind `id`, if the tail reaches back to it. */
+  after(id: number): LogEvent[] | undefined {
+    if (this.lastId < 0 || id > this.lastId) return undefined
+    const first = this.#tail[0]?.id ?? this.lastId + 1
+    return id + 1 >= first ? this.#tail.slice(id + 1 - first) : undefined
+  }
+
+  dispose(): void {
+    this.#disposed = true
+    clearTimeout(this.#gapTimer)
+  }
+
+  #pass(event: LogEvent): void {
+    this.lastId = event.id
+    if (this.#makesPastStale(event)) this.#forget()
+    this.#tail.push(event)
+    this.#tailLength += event.body.json.length
+    while (this.#tail.length > TAIL_EVENTS || this.#tailLength > TAIL_LENGTH) {
+      this.#tailLength -= this.#tail.shift()?.body.json.length ?? 0
+    }
+    for (const reader of this.readers) reader.onEvent(event)
+  }
+
+  /** What is read again is read as it is now: after these, the remembered past may say what no longer holds. */
+  #makesPastStale({ body }: LogEvent): boolean {
+    if (body.type === 'member.removed') return body.user_id === this.userId
+    return body.type === 'message.edited' || body.type === 'message.deleted'
+  }
+
+  #forget(): void {
+    this.#tail = []
+    this.#tailLength = 0
+  }
+
+  #passAhead(): void {
+    for (const id of [...this.#ahead.keys()].sort((a, b) => a - b)) {
+      const event = this.#ahead.get(id)
+      if (id > this.lastId + 1) break
+      this.#ahead.delete(id)
+      if (event && id === this.lastId + 1) this.#pass(event)
+    }
+    if (this.#ahead.size > 0) this.#expectGap()
+  }
+
+  #expectGap(): void {
+    if (this.#disposed) return
+    this.#gapTimer ??= setTimeout(() => {
+      this.#gapTimer = undefined
+      void this.#catchUp()
+    }, GAP_MS)
+  }
+
+  /** Reads the log from where we are. On failure the next head check comes here again. */
+  async #catchUp(): Promise<void> {
+    if (this.#catchingUp) return
+    this.#catchingUp = true
+    try {
+      let page: LogEvent[]
+      do {
+        page = await this.#log.readAfter(this.userId, this.lastId, PAGE)
+        for (const event of page) if (event.id === this.lastId + 1) this.#pass(event)
+      } while (page.length === PAGE && !this.#disposed)
+    } catch {
+      // Postgres is away; the hub asks for heads until it is back.
+    } finally {
+      this.#catchingUp = false
+    }
+    for (const id of this.#ahead.keys()) if (id <= this.lastId) this.#ahead.delete(id)
+    if (this.#ahead.has(this.lastId + 1)) this.#passAhead()
+  }
+
+  /** The database began another life: every cursor given out is void. A head that is behind ours proves nothing, as
+   * hints overtake queries. */
+  #restart(opening: Opening): void {
+    this.epoch = opening.epoch
+    this.lastId = opening.head
+    this.#forget()
+    this.#ahead.clear()
+    for (const reader of [...this.readers]) reader.onReset('unknown', opening)
+  }
+}

@@ -1,0 +1,41 @@
+import type { EventType, Message, SharedConversation } from './types.ts'
+
+/** An event as it is the same for all its receivers: encoded once, whatever their number. */
+export type EventBody = {
+  readonly type: EventType
+  readonly conversation_id: string | null
+  /** Whom a `member.*` event is about. */
+  readonly user_id?: string | undefined
+  /** The event's JSON from behind its `id` to the closing brace. */
+  readonly json: string
+}
+
+/** A place in one inbox and what stands there. */
+export type LogEvent = { readonly id: number; readonly body: EventBody }
+
+export type EventFields = {
+  type: EventType
+  at: string
+  conversation_id?: string
+  user_id?: string
+  role?: string
+  members_count?: number
+  message?: Message
+  conversation?: SharedConversation
+  [field: string]: unknown
+}
+
+/** Encodes an event's shared part. `fields` appear in the order given. */
+export function encodeEvent(fields: EventFields): EventBody {
+  return {
+    type: fields.type,
+    conversation_id: fields.conversation_id ?? null,
+    user_id: fields.user_id,
+    json: JSON.stringify(fields).slice(1),
+  }
+}
+
+/** The whole event as JSON. */
+export function eventJson(event: LogEvent): string {
+  return `{"id":${event.id},${event.body.json}`
+}

@@ -1,0 +1,296 @@
+import { setTimeout } from 'node:timers/promises'
+import { type EventBody, encodeEvent } from '../protocol/event.ts'
+import { Problem, unavailable } from '../protocol/problems.ts'
+import type { Data, Message } from '../protocol/types.ts'
+import {
+  DEADLOCK_DETECTED,
+  errorCode,
+  isConnectionLost,
+  isTransient,
+  LOCK_NOT_AVAILABLE,
+  type Sql,
+  UNIQUE_VIOLATION,
+} from './database.ts'
+import { cutText, type MessageRecord, toMessage } from './message-record.ts'
+
+/** One message to commit. Parsed, authenticated and within limits; membership is judged in the transaction. */
+export type Send = {
+  /** UUIDv7 of the message, should this be its first use. */
+  id: string
+  sender_id: string
+  /** Unique per sender, for ever. */
+  key: string
+  /** SHA-256 over conversation and content: the same key with another hash is a mismatch. */
+  request_hash: Buffer
+  conversation_id: string
+  text: string
+  client_id: string
+  reply_to: number | null
+  data: Data | null
+}
+
+export type Sent = { message: Message; replayed: boolean }
+
+/** Who got a committed event, and under which id of their inbox. */
+export type Announce = (recipients: readonly string[], ids: readonly number[], body: EventBody) => void
+
+type Pending = {
+  send: Send
+  bytes: number
+  twins: Pending[]
+  resolve(sent: Sent): void
+  reject(error: unknown): void
+}
+
+type CommitRow = {
+  n: number
+  status: 'created' | 'replayed' | 'mismatch' | 'not_found' | 'reply_not_found'
+  seq: number | null
+  at: Date | null
+  recipients: string[] | null
+  inbox_ids: number[] | null
+}
+
+const MAX_GROUP_SENDS = 512
+/** A larger group would hold its locks too long and stall those behind it. */
+const MAX_GROUP_ROWS = 2_000
+const MAX_GROUP_BYTES = 4 * 1024 * 1024
+const MAX_QUEUED_SENDS = 4_096
+const MAX_QUEUED_BYTES = 64 * 1024 * 1024
+/** How long one group may be tried again, and how long one may be under way before new sends are refused. */
+const PATIENCE_MS = 4_000
+const MAX_KNOWN_SIZES = 100_000
+
+/**
+ * Commits sends in groups: those that arrive while a transaction is under way go together into the next one.
+ * One in flight, no timer, one round trip, one fsync for all of them.
+ */
+export class Committer {
+  readonly #sql: Sql
+  readonly #announce: Announce
+  #queue: Pending[] = []
+  #queuedBytes = 0
+  #groupSince: number | undefined
+  /** Inbox rows that a send to a conversation made last time: how full a group gets. */
+  readonly #sizes = new Map<string, number>()
+
+  /** `sql` is a pool of one connection, its own, with a short lock_timeout. */
+  constructor(sql: Sql, announce: Announce) {
+    this.#sql = sql
+    this.#announce = announce
+  }
+
+  /** Sends waiting for the group under way to end. */
+  get queued(): number {
+    return this.#queue.length
+  }
+
+  /**
+   * Resolves when the message is committed into every member's inbox, or found committed before.
+   * Throws Problem: not_found, idempotency_mismatch, reply_not_found, unavailable (full queue or no Postgres).
+   */
+  commit(send: Send): Promise<Sent> {
+    const bytes = send.text.length * 2 + 512
+    if (this.#isOverloaded(bytes)) {
+      return Promise.reject(unavailable('The database is slow just now. Send again with the same key.'))
+    }
+    return new Promise((resolve, reject) => {
+      this.#queue.push({ send, bytes, twins: [], resolve, reject })
+      this.#queuedBytes += bytes
+      if (this.#groupSince === undefined) void this.#run()
+    })
+  }
+
+  #isOverloaded(bytes: number): boolean {
+    if (this.#queue.length >= MAX_QUEUED_SENDS || this.#queuedBytes + bytes > MAX_QUEUED_BYTES) return true
+    return this.#groupSince !== undefined && performance.now() - this.#groupSince > PATIENCE_MS
+  }
+
+  async #run(): Promise<void> {
+    // Whatever arrives in this tick goes into the first group already.
+    this.#groupSince = performance.now()
+    await Promise.resolve()
+    while (this.#queue.length > 0) {
+      this.#groupSince = performance.now()
+      await this.#commitGroup(this.#takeGroup())
+    }
+    this.#groupSince = undefined
+  }
+
+  #takeGroup(): Pending[] {
+    const group = new Map<string, Pending>()
+    const later: Pending[] = []
+    let rows = 0
+    let bytes = 0
+    let taken = 0
+    for (const pending of this.#queue) {
+      rows += this.#sizes.get(pending.send.conversation_id) ?? 2
+      bytes += pending.bytes
+      if (taken > 0 && (rows > MAX_GROUP_ROWS || bytes > MAX_GROUP_BYTES || taken >= MAX_GROUP_SENDS)) break
+      taken += 1
+      // One key twice in a group would violate its own uniqueness: a twin shares the first one's answer, and the
+      // same key with other content waits until the first use is there to be compared with.
+      const key = `${pending.send.sender_id}\0${pending.send.key}`
+      const first = group.get(key)
+      if (!first) group.set(key, pending)
+      else if (first.send.request_hash.equals(pending.send.request_hash)) first.twins.push(pending)
+      else later.push(pending)
+    }
+    this.#queue = [...later, ...this.#queue.slice(taken)]
+    this.#queuedBytes = bytesOf(this.#queue)
+    return [...group.values()]
+  }
+
+  /** Commits a group; one that fails as a whole is split, so that a poisoned send fails alone. */
+  async #commitGroup(group: Pending[]): Promise<void> {
+    try {
+      const rows = await this.#commitWithRetry(group.map((pending) => pending.send))
+      await this.#settle(group, rows)
+    } catch (error) {
+      if (group.length > 1 && !isHopeless(error)) {
+        const half = group.length >> 1
+        await this.#commitGroup(group.slice(0, half))
+        await this.#commitGroup(group.slice(half))
+        return
+      }
+      for (const pending of group) {
+        for (const each of [pending, ...pending.twins]) each.reject(error)
+      }
+    }
+  }
+
+  /** A lost COMMIT answer, a deadlock, a key taken meanwhile: run it again, the keys make that safe. */
+  async #commitWithRetry(sends: Send[]): Promise<CommitRow[]> {
+    const deadline = performance.now() + PATIENCE_MS
+    for (let attempt = 0, uncertain = false; ; attempt += 1) {
+      try {
+        return await commitSends(this.#sql, sends)
+      } catch (error) {
+        const code = errorCode(error)
+        uncertain ||= code === 'CONNECTION_CLOSED' || code?.startsWith('57P0') === true
+        const again = uncertain
+          ? isConnectionLost(error)
+          : code === UNIQUE_VIOLATION || code === DEADLOCK_DETECTED
+        if (!again || performance.now() > deadline) throw error
+        if (uncertain) await setTimeout(Math.min(50 * 2 ** attempt, 500))
+      }
+    }
+  }
+
+  async #settle(group: Pending[], rows: CommitRow[]): Promise<void> {
+    const replays: { pending: Pending; seq: number }[] = []
+    for (const [index, pending] of group.entries()) {
+      const row = rows[index]
+      if (row?.status === 'replayed' && row.seq !== null) replays.push({ pending, seq: row.seq })
+      else if (row?.status === 'created' && row.seq !== null && row.at)
+        this.#created(pending, row.seq, row.at, row)
+      else answer(pending, refusal(row?.status))
+    }
+    if (replays.length === 0) return
+    const conversations = replays.map(({ pending }) => pending.send.conversation_id)
+    const messages = await readMessages(
+      this.#sql,
+      conversations,
+      replays.map(({ seq }) => seq),
+    )
+    for (const { pending, seq } of replays) {
+      const message = messages.get(`${pending.send.conversation_id}/${seq}`)
+      answer(pending, message ? { message, replayed: true } : refusal('not_found'))
+    }
+  }
+
+  #created(pending: Pending, seq: number, at: Date, row: CommitRow): void {
+    const message = newMessage(pending.send, seq, at.toISOString())
+    const recipients = row.recipients ?? []
+    this.#rememberSize(pending.send.conversation_id, recipients.length)
+    const { conversation_id, created_at } = message
+    const body = encodeEvent({ type: 'message.created', at: created_at, conversation_id, message })
+    this.#announce(recipients, row.inbox_ids ?? [], body)
+    answer(pending, { message, replayed: false })
+  }
+
+  #rememberSize(conversationId: string, size: number): void {
+    if (size === 2) this.#sizes.delete(conversationId)
+    else if (this.#sizes.size < MAX_KNOWN_SIZES || this.#sizes.has(conversationId))
+      this.#sizes.set(conversationId, size)
+    else this.#sizes.clear()
+  }
+}
+
+/** Twins get a replay of the first one's message. */
+function answer(pending: Pending, outcome: Sent | Problem): void {
+  for (const each of [pending, ...pending.twins]) {
+    if (outcome instanceof Problem) each.reject(outcome)
+    else each.resolve(each === pending ? outcome : { message: outcome.message, replayed: true })
+  }
+}
+
+function bytesOf(queue: readonly Pending[]): number {
+  return queue.reduce((sum, pending) => sum + pending.bytes, 0)
+}
+
+/** Errors that hit every send of a group alike: splitting it would only repeat them. */
+function isHopeless(error: unknown): boolean {
+  const code = errorCode(error)
+  return isTransient(error) && code !== LOCK_NOT_AVAILABLE && code !== DEADLOCK_DETECTED
+}
+
+function refusal(status: CommitRow['status'] | undefined): Problem {
+  if (status === 'mismatch') {
+    return new Problem(
+      'idempotency_mismatch',
+      'This key was used for another message. Take a new key for a new message.',
+    )
+  }
+  if (status === 'reply_not_found') {
+    return new Problem(
+      'reply_not_found',
+      'Set reply_to to the seq of a message in this conversation, or leave it out.',
+    )
+  }
+  return new Problem('not_found', 'There is no such conversation, or you may not see it. Check the id.')
+}
+
+function newMessage(send: Send, seq: number, createdAt: string): Message {
+  return {
+    id: send.id,
+    conversation_id: send.conversation_id,
+    seq,
+    kind: 'user',
+    sender_id: send.sender_id,
+    ...cutText(send.text),
+    client_id: send.client_id,
+    created_at: createdAt,
+    edited_at: null,
+    deleted_at: null,
+    reply_to: send.reply_to,
+    mentions: [],
+    reactions: [],
+    data: send.data ?? {},
+  }
+}
+
+async function commitSends(sql: Sql, sends: Send[]): Promise<CommitRow[]> {
+  return sql<CommitRow[]>`
+    SELECT n, status, seq, at, recipients, inbox_ids FROM commit_sends(
+      ${sends.map((send) => send.sender_id)}::text[], ${sends.map((send) => send.key)}::text[],
+      ${sends.map((send) => `\\x${send.request_hash.toString('hex')}`)}::bytea[],
+      ${sends.map((send) => send.conversation_id)}::uuid[], ${sends.map((send) => send.id)}::uuid[],
+      ${sends.map((send) => send.text)}::text[], ${sends.map((send) => send.client_id)}::text[],
+      ${sends.map((send) => send.reply_to)}::bigint[],
+      ${sends.map((send) => (send.data ? JSON.stringify(send.data) : null))}::text[])`
+}
+
+/** Several messages of several conversations, by `<conversation>/<seq>`. */
+async function readMessages(
+  sql: Sql,
+  conversations: string[],
+  seqs: number[],
+): Promise<Map<string, Message>> {
+  const rows = await sql<MessageRecord[]>`
+    SELECT m.id, m.conversation_id, m.seq, m.kind, m.sender_id, left(m.text, 8192) AS text,
+      octet_length(m.text) > 8192 AS truncated, m.client_id, m.reply_to, m.data, m.created_at, m.edited_at, m.deleted_at
+    FROM unnest(${conversations}::uuid[], ${seqs}::bigint[]) AS g (conversation_id, seq)
+    JOIN messages m ON m.conversation_id = g.conversation_id AND m.seq = g.seq`
+  return new Map(rows.map((row) => [`${row.conversation_id}/${row.seq}`, toMessage(row)]))
+}

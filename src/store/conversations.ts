@@ -1,0 +1,176 @@
+import { v7 as uuidv7 } from 'uuid'
+import { notFound, Problem } from '../protocol/problems.ts'
+import type { Conversation, Data, Role } from '../protocol/types.ts'
+import { type ConversationRecord, toSharedConversation } from './conversation-record.ts'
+import type { Database, Fragment, Sql, Transaction } from './database.ts'
+import { inboxEpoch } from './inbox.ts'
+import { type MessageRecord, toMessage } from './message-record.ts'
+import { toUser, type UserRecord } from './users.ts'
+import type { NewEvent, Unit } from './writer.ts'
+
+export type NewGroup = {
+  owner: string
+  members: string[]
+  title: string | null
+  data: Data
+  history: 'joined' | 'all'
+}
+
+/** A place in the list of conversations: behind the one with this activity (ms since 1970) and id. */
+export type ListPosition = { activity: number; id: string }
+
+/** Makes a group; everybody in it gets `conversation.created`. Throws Problem user_not_found. */
+export async function createGroup({ tx, append }: Unit, group: NewGroup): Promise<string> {
+  const id = uuidv7()
+  const members = [...new Set([group.owner, ...group.members])]
+  await requireUsers(tx, members)
+  const [row] = await tx<ConversationRecord[]>`
+    INSERT INTO conversations (id, kind, title, data, history, created_at, members_count, last_activity_at)
+    SELECT ${id}, 'group', ${group.title}, ${JSON.stringify(group.data)}::text::jsonb, ${group.history}, t.at, ${members.length}, t.at
+    FROM date_trunc('milliseconds', clock_timestamp()) AS t (at) RETURNING *`
+  await tx`
+    INSERT INTO members (conversation_id, user_id, role, joined_at, from_seq, read_seq)
+    SELECT ${id}, m.id, CASE WHEN m.id = ${group.owner} THEN 'owner' ELSE 'member' END::member_role,
+      date_trunc('milliseconds', clock_timestamp()), 1, 0
+    FROM unnest(${members}::text[]) AS m (id)`
+  if (row) await append([created(row, members)])
+  return id
+}
+
+/** The event that makes a conversation known. */
+export function created(record: ConversationRecord, recipients: string[]): NewEvent {
+  const current = { conversation: toSharedConversation(record) }
+  return { type: 'conversation.created', conversation_id: record.id, recipients, current }
+}
+
+async function requireUsers(tx: Transaction, ids: string[]): Promise<void> {
+  const known = new Set((await tx`SELECT id FROM users WHERE id = ANY (${ids})`).map((row) => row.id))
+  const errors = ids
+    .filter((id) => !known.has(id))
+    .map((id) => ({ path: 'members', message: `no such user: ${id}` }))
+  if (errors.length > 0)
+    throw new Problem('user_not_found', 'Some of the members do not exist. Check their ids.', { errors })
+}
+
+/** The direct conversations between a user and others; those that are new are made known to both. Unknown peers are left out. */
+export async function openDirect(
+  { tx, append }: Unit,
+  user: string,
+  peers: string[],
+): Promise<Map<string, { id: string; created: boolean }>> {
+  const opened = await tx<{ peer: string; conversation_id: string; created: boolean }[]>`
+    SELECT peer, conversation_id, created
+    FROM open_direct_conversations(${user}, ${peers}::text[], ${peers.map(() => uuidv7())}::uuid[])`
+  const fresh = new Map(opened.filter((row) => row.created).map((row) => [row.conversation_id, row.peer]))
+  if (fresh.size > 0) {
+    const rows = await tx<
+      ConversationRecord[]
+    >`SELECT * FROM conversations WHERE id = ANY (${[...fresh.keys()]}::uuid[])`
+    await append(rows.map((row) => created(row, [user, fresh.get(row.id) ?? user])))
+  }
+  return new Map(opened.map((row) => [row.peer, { id: row.conversation_id, created: row.created }]))
+}
+
+/** Which of the peers already share a direct conversation with the user. */
+export async function findDirect(sql: Sql, user: string, peers: string[]): Promise<Map<string, string>> {
+  const rows = await sql<{ peer: string; conversation_id: string }[]>`
+    SELECT g.peer, d.conversation_id FROM unnest(${peers}::text[]) AS g (peer)
+    JOIN direct_conversations d ON d.user_a = least(${user}::text COLLATE "C", g.peer)
+      AND d.user_b = greatest(${user}::text COLLATE "C", g.peer)`
+  return new Map(rows.map((row) => [row.peer, row.conversation_id]))
+}
+
+type ViewRecord = ConversationRecord & {
+  last_activity_at: Date
+  role: Role
+  read_seq: number
+  muted: boolean
+  hidden: boolean
+  unread_count: number
+  last_message:
+    | (Omit<MessageRecord, 'created_at' | 'edited_at' | 'deleted_at'> &
+        Record<'created_at' | 'edited_at' | 'deleted_at', string | null>)
+    | null
+  peer: UserRecord | null
+}
+
+function toConversation(record: ViewRecord): Conversation {
+  const { last_message: last, peer } = record
+  return {
+    ...toSharedConversation(record),
+    last_message:
+      last &&
+      toMessage({
+        ...last,
+        created_at: date(last.created_at) ?? new Date(0),
+        edited_at: date(last.edited_at),
+        deleted_at: date(last.deleted_at),
+      }),
+    read_seq: record.read_seq,
+    unread_count: record.unread_count,
+    mention_count: 0,
+    muted: record.muted,
+    hidden: record.hidden,
+    role: record.role,
+    ...(peer && { peer: toUser(peer) }),
+  }
+}
+
+function date(text: string | null): Date | null {
+  return text === null ? null : new Date(text)
+}
+
+/** Conversations as their members see them. */
+export class Conversations {
+  readonly #database: Database
+  constructor(database: Database) {
+    this.#database = database
+  }
+
+  /** Throws Problem not_found for strangers. */
+  async get(user: string, id: string, sql: Sql | Transaction = this.#database.sql): Promise<Conversation> {
+    const [row] = await this.#select(sql, user, sql`m.conversation_id = ${id}`, sql``)
+    if (!row) throw notFound('conversation')
+    return toConversation(row)
+  }
+
+  /** A page of the user's conversations, latest activity first, as one snapshot, and the inbox position it is true at. */
+  async list(user: string, limit: number, after: ListPosition | undefined) {
+    return this.#database.transaction(async (tx) => {
+      const behind = after
+        ? tx`(c.last_activity_at, c.id) < (to_timestamp(${after.activity / 1000}::float8), ${after.id}::uuid)`
+        : tx`true`
+      const page = tx`ORDER BY c.last_activity_at DESC, c.id DESC LIMIT ${limit}`
+      const rows = await this.#select(tx, user, behind, page)
+      const [head] = await tx<{ epoch: string; last_id: number }[]>`
+        SELECT d.epoch, coalesce(h.last_id, 0) AS last_id FROM database_epoch d LEFT JOIN inbox_heads h ON h.user_id = ${user}`
+      return {
+        conversations: rows.map((row) => ({
+          conversation: toConversation(row),
+          position: { activity: row.last_activity_at.getTime(), id: row.id },
+        })),
+        cursor: { epoch: inboxEpoch(head?.epoch ?? '', user), id: head?.last_id ?? 0 },
+      }
+    }, 'ISOLATION LEVEL REPEATABLE READ READ ONLY')
+  }
+
+  #select(sql: Sql | Transaction, user: string, condition: Fragment, page: Fragment) {
+    return sql<ViewRecord[]>`
+      SELECT v.*,
+        (SELECT count(*) FROM messages u WHERE u.conversation_id = v.id AND u.seq > v.read_seq
+          AND u.sender_id IS DISTINCT FROM ${user}) AS unread_count,
+        (SELECT jsonb_build_object('id', l.id, 'conversation_id', l.conversation_id, 'seq', l.seq, 'kind', l.kind,
+            'sender_id', l.sender_id, 'text', left(l.text, 8192), 'truncated', octet_length(l.text) > 8192,
+            'client_id', l.client_id, 'reply_to', l.reply_to, 'data', l.data,
+            'created_at', l.created_at, 'edited_at', l.edited_at, 'deleted_at', l.deleted_at)
+          FROM messages l WHERE l.conversation_id = v.id AND l.seq = v.last_seq AND l.seq >= v.from_seq) AS last_message,
+        (SELECT jsonb_build_object('id', p.id, 'username', p.username, 'display_name', p.display_name,
+            'created_at', p.created_at, 'data', p.data)
+          FROM members pm JOIN users p ON p.id = pm.user_id
+          WHERE v.kind = 'direct' AND pm.conversation_id = v.id AND pm.user_id <> ${user}) AS peer
+      FROM (SELECT c.*, m.role, m.read_seq, m.from_seq, m.muted, m.hidden
+        FROM members m JOIN conversations c ON c.id = m.conversation_id
+        WHERE m.user_id = ${user} AND ${condition} ${page}) v
+      ORDER BY v.last_activity_at DESC, v.id DESC`
+  }
+}

@@ -1,0 +1,45 @@
+import type { Database } from './database.ts'
+
+const EVERY_MS = 3_600_000
+
+/**
+ * Keeps the inbox's partitions ahead of time and drops what has served: events over the retention, spent keys, tickets
+ * and tokens. Once at the start, then hourly; on many nodes one at a time.
+ */
+export class Housekeeping implements Disposable {
+  readonly #database: Database
+  readonly #retentionDays: number
+  readonly #onError: (error: unknown) => void
+  readonly #timer: NodeJS.Timeout
+
+  constructor(database: Database, retentionDays: number, onError: (error: unknown) => void) {
+    this.#database = database
+    this.#retentionDays = retentionDays
+    this.#onError = onError
+    this.#timer = setInterval(() => void this.run().catch(this.#onError), EVERY_MS).unref()
+  }
+
+  async run(): Promise<void> {
+    await this.#database.transaction(async (tx) => {
+      const [lock] = await tx<
+        { taken: boolean }[]
+      >`SELECT pg_try_advisory_xact_lock(hashtext('longwave housekeeping')) AS taken`
+      if (!lock?.taken) return
+      await tx`SET LOCAL statement_timeout = '60s'`
+      // Making or dropping a partition locks the inbox: rather later than in the way of sends.
+      await tx`SET LOCAL lock_timeout = '2s'`
+      await tx`SELECT keep_inbox_partitions(${`${this.#retentionDays} days`}::interval)`
+    })
+    const { sql } = this.#database
+    await sql`DELETE FROM idempotency_keys WHERE created_at < now() - interval '24 hours'`
+    // Kept for a day beyond their minute, so that one who comes late is told what happened.
+    await sql`DELETE FROM stream_tickets WHERE expires_at < now() - interval '1 day'`
+    await sql`DELETE FROM refresh_tokens WHERE expires_at < now()`
+    await sql`DELETE FROM devices WHERE expires_at < now()`
+    await sql`DELETE FROM revocations WHERE revoked_at < now() - interval '1 day'`
+  }
+
+  [Symbol.dispose](): void {
+    clearInterval(this.#timer)
+  }
+}

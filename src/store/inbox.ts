@@ -1,0 +1,99 @@
+import { createHash } from 'node:crypto'
+import type { Opening, Start } from '../protocol/cursor.ts'
+import { type EventBody, encodeEvent, type LogEvent } from '../protocol/event.ts'
+import type { EventType } from '../protocol/types.ts'
+import { type ConversationRecord, toSharedConversation } from './conversation-record.ts'
+import type { Database } from './database.ts'
+import { type MessageRecord, toMessage } from './message-record.ts'
+
+/**
+ * The epoch of one inbox in one life of the database: no two accounts share one, so that a cursor of another
+ * account or of a lost future is never mistaken for a good one.
+ */
+export function inboxEpoch(databaseEpoch: string, userId: string): string {
+  const digest = createHash('sha256').update(`${databaseEpoch}\0${userId}`).digest()
+  return digest.readBigUInt64BE().toString(36).slice(-10).padStart(10, '0')
+}
+
+/** Reads inboxes: the truth behind every hint of the bus. */
+export class InboxReader {
+  readonly #database: Database
+  constructor(database: Database) {
+    this.#database = database
+  }
+
+  /** Judges a starting point, as Postgres says. */
+  async open(userId: string, start: Start): Promise<Opening> {
+    const from = typeof start === 'object' ? start.id : start === 'oldest' ? 0 : Number.MAX_SAFE_INTEGER
+    const [row] = await this.#database.sql<{ epoch: string; head: number | null; next_id: number | null }[]>`
+      SELECT d.epoch, h.last_id AS head,
+        (SELECT i.id FROM inbox i WHERE i.user_id = ${userId} AND i.id > ${from} ORDER BY i.id LIMIT 1) AS next_id
+      FROM database_epoch d LEFT JOIN inbox_heads h ON h.user_id = ${userId}`
+    if (!row) throw new Error('the database has no epoch: it was not migrated')
+    const epoch = inboxEpoch(row.epoch, userId)
+    const head = row.head ?? 0
+    if (start === 'head') return { epoch, head, after: head }
+    if (start === 'oldest') return { epoch, head, after: (row.next_id ?? head + 1) - 1 }
+    if (start.epoch !== epoch || start.id > head) return { epoch, head, after: head, reset: 'unknown' }
+    if (start.id < head && row.next_id !== start.id + 1) return { epoch, head, after: head, reset: 'expired' }
+    return { epoch, head, after: start.id }
+  }
+
+  /** The events behind `after`, ascending, each as it is now: edited, deleted, or redacted. */
+  async readAfter(userId: string, after: number, limit: number): Promise<LogEvent[]> {
+    const rows = await this.#database.sql<InboxRow[]>`
+      SELECT i.id AS inbox_id, i.at, i.type, i.conversation_id, i.seq AS message_seq, i.detail,
+        mb.from_seq, to_jsonb(c) AS conversation,
+        m.id, m.seq, m.kind, m.sender_id, left(m.text, 8192) AS text, octet_length(m.text) > 8192 AS truncated,
+        m.client_id, m.reply_to, m.data, m.created_at, m.edited_at, m.deleted_at
+      FROM inbox i
+      LEFT JOIN members mb ON mb.conversation_id = i.conversation_id AND mb.user_id = i.user_id
+      LEFT JOIN messages m ON m.conversation_id = i.conversation_id AND m.seq = i.seq
+      LEFT JOIN conversations c ON c.id = i.conversation_id AND i.type IN ('conversation.created', 'conversation.updated')
+      WHERE i.user_id = ${userId} AND i.id > ${after} ORDER BY i.id LIMIT ${limit}`
+    return rows.map((row) => ({ id: row.inbox_id, body: toEventBody(row, userId) }))
+  }
+
+  /** The heads of many inboxes in one query, with their epochs. Unknown users are left out. */
+  async heads(userIds: string[]): Promise<Map<string, { epoch: string; head: number }>> {
+    const rows = await this.#database.sql<{ user_id: string; last_id: number; epoch: string }[]>`
+      SELECT h.user_id, h.last_id, d.epoch FROM inbox_heads h CROSS JOIN database_epoch d
+      WHERE h.user_id = ANY (${userIds})`
+    return new Map(
+      rows.map((row) => [row.user_id, { epoch: inboxEpoch(row.epoch, row.user_id), head: row.last_id }]),
+    )
+  }
+}
+
+type InboxRow = Omit<MessageRecord, 'seq'> & {
+  inbox_id: number
+  at: Date
+  type: EventType
+  /** The message's own; null where the event is about none. */
+  seq: number | null
+  message_seq: number | null
+  conversation_id: string | null
+  from_seq: number | null
+  detail: Record<string, unknown> | null
+  conversation: ConversationRecord | null
+}
+
+function toEventBody(row: InboxRow, userId: string): EventBody {
+  const { type, conversation_id } = row
+  const at = row.at.toISOString()
+  const about = conversation_id ? { conversation_id } : {}
+  if (!maySee(row, userId)) return encodeEvent({ type: 'redacted', at, ...about })
+  const base = { type, at, ...about }
+  if (type.startsWith('message.') && row.seq !== null) {
+    return encodeEvent({ ...base, message: toMessage(row as MessageRecord) })
+  }
+  if (row.conversation) return encodeEvent({ ...base, conversation: toSharedConversation(row.conversation) })
+  return encodeEvent({ ...base, ...row.detail })
+}
+
+/** Who was removed may still learn just that; who joined later sees nothing from before. */
+function maySee(row: InboxRow, userId: string): boolean {
+  if (row.conversation_id === null) return true
+  if (row.from_seq === null) return row.type === 'member.removed' && row.detail?.user_id === userId
+  return row.message_seq === null || row.message_seq >= row.from_seq
+}

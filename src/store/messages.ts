@@ -1,0 +1,84 @@
+import { notFound } from '../protocol/problems.ts'
+import type { Message } from '../protocol/types.ts'
+import type { Sql } from './database.ts'
+import { type MessageRecord, toMessage } from './message-record.ts'
+
+/** Which part of a conversation's history: the latest page, or one before, after or around a seq. */
+export type HistoryAnchor = { kind: 'latest' } | { kind: 'before' | 'after' | 'around'; seq: number }
+
+/** The first seq that a member may see. Throws Problem not_found for strangers. */
+async function firstVisible(sql: Sql, user: string, conversation: string): Promise<number> {
+  const [row] = await sql<{ from_seq: number }[]>`
+    SELECT from_seq FROM members WHERE conversation_id = ${conversation} AND user_id = ${user}`
+  if (!row) throw notFound('conversation')
+  return row.from_seq
+}
+
+/** Messages, ascending, at most `limit`, and whether there are more in the direction asked for (`around`: in either). */
+export async function readHistory(
+  sql: Sql,
+  request: { user: string; conversation: string; anchor: HistoryAnchor; limit: number },
+): Promise<{ messages: Message[]; has_more: boolean }> {
+  const { conversation, anchor, limit } = request
+  const from = await firstVisible(sql, request.user, conversation)
+  if (anchor.kind === 'after') {
+    const rows = await readForwards(sql, conversation, Math.max(anchor.seq, from - 1), limit + 1)
+    return { messages: rows.slice(0, limit), has_more: rows.length > limit }
+  }
+  if (anchor.kind === 'around') {
+    const half = Math.floor((limit - 1) / 2)
+    const before = await readBackwards(sql, conversation, anchor.seq, from, half + 1)
+    const after = await readForwards(sql, conversation, Math.max(anchor.seq, from) - 1, limit - half + 1)
+    const messages = [...before.slice(Math.max(before.length - half, 0)), ...after.slice(0, limit - half)]
+    return { messages, has_more: before.length > half || after.length > limit - half }
+  }
+  const before = anchor.kind === 'before' ? anchor.seq : Number.MAX_SAFE_INTEGER
+  const rows = await readBackwards(sql, conversation, before, from, limit + 1)
+  return { messages: rows.slice(-limit), has_more: rows.length > limit }
+}
+
+async function readForwards(
+  sql: Sql,
+  conversation: string,
+  after: number,
+  limit: number,
+): Promise<Message[]> {
+  const rows = await sql<MessageRecord[]>`
+    SELECT ${columns(sql)} FROM messages WHERE conversation_id = ${conversation} AND seq > ${after} ORDER BY seq LIMIT ${limit}`
+  return rows.map(toMessage)
+}
+
+async function readBackwards(sql: Sql, conversation: string, before: number, from: number, limit: number) {
+  const rows = await sql<MessageRecord[]>`
+    SELECT ${columns(sql)} FROM messages
+    WHERE conversation_id = ${conversation} AND seq < ${before} AND seq >= ${from} ORDER BY seq DESC LIMIT ${limit}`
+  return rows.map(toMessage).reverse()
+}
+
+function columns(sql: Sql) {
+  return sql`id, conversation_id, seq, kind, sender_id, left(text, 8192) AS text, octet_length(text) > 8192 AS truncated,
+    client_id, reply_to, data, created_at, edited_at, deleted_at`
+}
+
+/** One message with its whole text, or the part asked for (code points from 0). Throws Problem not_found. */
+export async function readMessage(
+  sql: Sql,
+  request: {
+    user: string
+    conversation: string
+    seq: number
+    textFrom: number
+    textLimit: number | undefined
+  },
+): Promise<Message> {
+  const from = await firstVisible(sql, request.user, request.conversation)
+  const limit = request.textLimit ?? null
+  const [row] = await sql<MessageRecord[]>`
+    SELECT id, conversation_id, seq, kind, sender_id,
+      substring(text FROM ${request.textFrom + 1}::int FOR coalesce(${limit}::int, char_length(text))) AS text,
+      ${request.textFrom}::int > 0 OR ${limit}::int < char_length(text) AS truncated,
+      client_id, reply_to, data, created_at, edited_at, deleted_at
+    FROM messages WHERE conversation_id = ${request.conversation} AND seq = ${request.seq} AND seq >= ${from}`
+  if (!row) throw notFound('message')
+  return { ...toMessage({ ...row, text: '' }), text: row.text, truncated: row.truncated === true }
+}
