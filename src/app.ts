@@ -1,5 +1,4 @@
 import { readFileSync } from 'node:fs'
-import type { AddressInfo } from 'node:net'
 import { hostname } from 'node:os'
 import { type Logger, pino } from 'pino'
 import type { Config } from './config.ts'
@@ -10,7 +9,7 @@ import { Revocations } from './http/auth/revocations.ts'
 import { AccessTokens } from './http/auth/tokens.ts'
 import { Limits } from './http/limits.ts'
 import { Origins } from './http/origins.ts'
-import { createGatewayServer, type GatewayServer } from './http/server.ts'
+import { GatewayServer } from './http/server.ts'
 import type { Services } from './http/services.ts'
 import { buildSite } from './http/site-files.ts'
 import type { Bus } from './live/bus.ts'
@@ -33,9 +32,9 @@ import { Writer } from './store/writer.ts'
 /** How long a draining node goes on accepting, so that a balancer sees `/readyz` turn. */
 const ACCEPT_MS = 4_000
 /** Streams say `bye` spread over this … */
-const DRAIN_SPREAD_MS = 2_000
+const DRAIN_SPREAD_MS = 1_500
 /** … and what is still open after that is cut. */
-const DRAIN_MS = 4_000
+const DRAIN_MS = 3_000
 
 /** A node that runs. */
 export type Gateway = AsyncDisposable & {
@@ -60,8 +59,8 @@ export async function start(config: Config, overrides: Overrides = {}): Promise<
   await prepare(database)
   const services = await assemble(config, database, log, overrides, stack)
   const site = await buildSite(services)
-  const server = createGatewayServer(services, site)
-  const url = await listen(server, config)
+  const server = new GatewayServer(services, site)
+  const url = await server.listen(config)
   log.info(`Longwave ${version} is listening on ${url}`)
   const parts = stack.move()
   let ended: Promise<void> | undefined
@@ -143,21 +142,6 @@ async function assemble(
   }
 }
 
-function listen(server: GatewayServer, { host, port, tls }: Config): Promise<string> {
-  return new Promise((resolve, reject) => {
-    server.once('error', (error: NodeJS.ErrnoException) => {
-      const why =
-        error.code === 'EADDRINUSE' ? 'the port is taken: set PORT to another one, or 0' : error.message
-      reject(new StartError(`Cannot listen on ${host}:${port}: ${why}`))
-    })
-    server.listen(port, host, () => {
-      const at = server.address() as AddressInfo
-      const name = at.family === 'IPv6' ? `[${at.address}]` : at.address
-      resolve(`${tls ? 'https' : 'http'}://${name}:${at.port}`)
-    })
-  })
-}
-
 async function drainServer(
   server: GatewayServer,
   { delivery, log }: Services,
@@ -166,12 +150,9 @@ async function drainServer(
   log.info('Draining')
   delivery.stopAccepting()
   if (acceptMs > 0) await new Promise((resolve) => setTimeout(resolve, acceptMs))
-  const closed = new Promise((resolve) => server.close(resolve))
+  const closed = server.close()
   delivery.drain(acceptMs > 0 ? DRAIN_SPREAD_MS : 0)
-  if ('closeIdleConnections' in server) server.closeIdleConnections()
-  const cut = setTimeout(() => {
-    if ('closeAllConnections' in server) server.closeAllConnections()
-  }, DRAIN_MS)
+  const cut = setTimeout(() => server.cut(), DRAIN_MS)
   await closed
   clearTimeout(cut)
 }

@@ -13,7 +13,7 @@ export async function creating(
   given: { sender: string; request: unknown },
   create: (unit: Unit) => Promise<Answer>,
 ): Promise<Reply> {
-  const fingerprint = JSON.stringify([facts.incoming.url, given.request])
+  const fingerprint = JSON.stringify([facts.path, given.request])
   const request = { sender: given.sender, key: facts.key, fingerprint }
   const { replayed, ...answer } = await writer.write((unit) =>
     createOnce(unit.tx, request, () => create(unit)),

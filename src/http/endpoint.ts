@@ -7,6 +7,8 @@ import type { Caller } from './auth/tokens.ts'
 /** What an endpoint knows of the request beside its parsed input. */
 export type RequestFacts = {
   incoming: IncomingMessage
+  /** Without the query, which may hold what only keeps proxies from merging requests. */
+  path: string
   /** The caller's address, behind trusted proxies. */
   address: string
   /** Whether the caller speaks https. */

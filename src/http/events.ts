@@ -3,7 +3,7 @@ import { poll } from '../delivery/poll.ts'
 import { SseStream, type StreamOptions, sayBye } from '../delivery/sse.ts'
 import { Feed } from '../live/feed.ts'
 import { DEFAULT_EVENTS_LIMIT, DEFAULT_WAIT_SECONDS } from '../protocol/constants.ts'
-import { parseCursor, type Start } from '../protocol/cursor.ts'
+import { type Cursor, parseCursor, type Start } from '../protocol/cursor.ts'
 import { Problem } from '../protocol/problems.ts'
 import { type EventsQuery, eventsQuery } from '../protocol/schemas.ts'
 import type { Caller } from './auth/tokens.ts'
@@ -36,10 +36,11 @@ export async function serveEvents(
   try {
     const query = parse(eventsQuery, fields, 'request')
     const caller = await identify(services, incoming, query)
-    const start = startOf(incoming, query) ?? (await services.devices.storedCursor(caller)) ?? 'head'
+    const asked = startOf(incoming, query)
+    const start = asked ?? (await within(OPEN_WITHIN_MS, services.devices.storedCursor(caller))) ?? 'head'
     const request = { userId: caller.user_id, deviceId: caller.device_id, start }
     const feed = await within(OPEN_WITHIN_MS, Feed.open(services.hub, services.inbox, request), dispose)
-    acknowledge(services, caller, start, feed)
+    if (typeof asked === 'object' && !feed.opening.reset) acknowledge(services, caller, asked)
     if (form === 'poll') await answerPoll(services, response, feed, query)
     else openStream(services, response, feed, { form, query, caller })
   } catch (error) {
@@ -78,9 +79,9 @@ async function identify(
   query: EventsQuery,
 ): Promise<Caller> {
   if (query.ticket !== undefined && incoming.headers.authorization === undefined) {
-    return authenticator.byTicket(query.ticket)
+    return within(OPEN_WITHIN_MS, authenticator.byTicket(query.ticket))
   }
-  return authenticator.authenticate(incoming)
+  return within(OPEN_WITHIN_MS, Promise.resolve(authenticator.authenticate(incoming)))
 }
 
 /** The header wins: an `EventSource` repeats its first URL when it reconnects. Throws Problem malformed_cursor. */
@@ -94,12 +95,11 @@ function startOf(incoming: IncomingMessage, query: EventsQuery): Start | undefin
   return cursor
 }
 
-/** Asking with a cursor acknowledges all up to it, if it is a good one. */
-function acknowledge({ acknowledgements, log }: Services, caller: Caller, start: Start, feed: Feed): void {
-  if (typeof start !== 'object' || feed.opening.reset) return
+/** Asking with a good cursor acknowledges all up to it. */
+function acknowledge({ acknowledgements, log }: Services, caller: Caller, cursor: Cursor): void {
   const { user_id, device_id } = caller
   acknowledgements
-    .record({ user_id, device_id, cursor: start })
+    .record({ user_id, device_id, cursor })
     .catch((error: unknown) => log.debug({ err: error }, 'acknowledgement not written'))
 }
 

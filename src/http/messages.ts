@@ -11,7 +11,7 @@ import type { Services } from './services.ts'
 
 const TAG = 'Messages'
 
-type Content = { text: string; data?: Data | undefined; reply_to?: number | null | undefined }
+type Content = { text: string; data?: Data | null | undefined; reply_to?: number | null | undefined }
 
 /** A send to a conversation. Without a client's key the server makes one, so that its own repetitions stay safe. */
 export function newSend(
@@ -48,7 +48,7 @@ export const sendMessage = (services: Services) =>
     },
     problems: ['not_found', 'text_too_long', 'idempotency_mismatch', 'reply_not_found', 'rate_limited'],
     async handle({ params, body, caller }, { key }) {
-      if (key !== undefined && body.client_id !== undefined && key !== body.client_id) {
+      if (key !== undefined && key !== (body.client_id ?? key)) {
         throw new Problem('validation_failed', 'Idempotency-Key and client_id differ. Send one of them.', {
           errors: [{ path: 'client_id', message: 'differs from the header Idempotency-Key' }],
         })

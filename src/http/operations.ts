@@ -1,5 +1,6 @@
 import * as constants from '../protocol/constants.ts'
 import * as schemas from '../protocol/schemas.ts'
+import { within } from './deadline.ts'
 import { endpoint } from './endpoint.ts'
 import type { Services } from './services.ts'
 
@@ -39,7 +40,7 @@ export async function checkReadiness({
   database,
   delivery,
 }: Services): Promise<Record<string, 'ok' | 'failed'>> {
-  const postgres = await database.sql`SELECT 1`.then(
+  const postgres = await within(2_000, database.sql`SELECT 1`).then(
     () => 'ok' as const,
     () => 'failed' as const,
   )

@@ -49,6 +49,7 @@ async function serve(services: Services, endpoint: Endpoint, context: Context<En
   const caller = endpoint.signedIn ? await services.authenticator.authenticate(incoming) : undefined
   const facts: RequestFacts = {
     incoming,
+    path: context.req.path,
     address: services.origins.addressOf(incoming),
     secure: services.origins.isSecure(incoming),
     key: endpoint.creates ? readIdempotencyKey(incoming) : undefined,

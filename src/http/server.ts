@@ -1,17 +1,24 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import { createSecureServer, type Http2SecureServer } from 'node:http2'
+import {
+  createServer,
+  type IncomingMessage,
+  type RequestListener,
+  type Server,
+  type ServerResponse,
+} from 'node:http'
+import { createSecureServer, type Http2SecureServer, type Http2Session } from 'node:http2'
+import type { AddressInfo } from 'node:net'
 import { getRequestListener } from '@hono/node-server'
 import { v7 as uuidv7 } from 'uuid'
+import type { Config } from '../config.ts'
 import { STREAM_BUFFER_BYTES } from '../delivery/sse.ts'
 import { Problem } from '../protocol/problems.ts'
+import { StartError } from '../start-error.ts'
 import { serveEvents } from './events.ts'
 import { problemHeaders, toProblem } from './problem-answer.ts'
 import { createRouter } from './router.ts'
 import { apiRoutes } from './routes.ts'
 import type { Services } from './services.ts'
 import { type SiteFile, serveSite } from './site.ts'
-
-export type GatewayServer = Server | Http2SecureServer
 
 /** Proxies keep idle connections for 60 to 75 s; one that we close first costs them a 502. */
 const KEEP_ALIVE_MS = 95_000
@@ -21,15 +28,59 @@ const OVERRIDES = new Set(['PUT', 'PATCH', 'DELETE'])
 const EVENTS_METHODS = 'GET, POST'
 
 /** One server for everything: HTTP/1.1, or with TLS HTTP/2 and 1.1 on one port. */
-export function createGatewayServer(services: Services, site: ReadonlyMap<string, SiteFile>): GatewayServer {
-  const listener = createListener(services, site)
-  const { tls } = services.config
-  if (tls) {
+export class GatewayServer {
+  readonly #server: Server | Http2SecureServer
+  readonly #sessions = new Set<Http2Session>()
+
+  constructor(services: Services, site: ReadonlyMap<string, SiteFile>) {
+    const listener = createListener(services, site)
+    const { tls } = services.config
+    this.#server = tls ? this.#createSecure(tls, listener) : createPlain(listener)
+  }
+
+  /** Resolves with where it listens, as a URL. Rejects with StartError. */
+  listen({ host, port, tls }: Pick<Config, 'host' | 'port' | 'tls'>): Promise<string> {
+    return new Promise((resolve, reject) => {
+      this.#server.once('error', (error: NodeJS.ErrnoException) => {
+        const isTaken = error.code === 'EADDRINUSE'
+        const why = isTaken ? 'the port is taken: set PORT to another one, or 0' : error.message
+        reject(new StartError(`Cannot listen on ${host}:${port}: ${why}`))
+      })
+      this.#server.listen(port, host, () => {
+        const at = this.#server.address() as AddressInfo
+        const name = at.family === 'IPv6' ? `[${at.address}]` : at.address
+        resolve(`${tls ? 'https' : 'http'}://${name}:${at.port}`)
+      })
+    })
+  }
+
+  /** Accepts no more; resolves when the last connection has ended. */
+  close(): Promise<void> {
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()))
+    if ('closeIdleConnections' in this.#server) this.#server.closeIdleConnections()
+    for (const session of this.#sessions) session.close()
+    return closed
+  }
+
+  /** Ends what is still open, answered or not. */
+  cut(): void {
+    if ('closeAllConnections' in this.#server) this.#server.closeAllConnections()
+    for (const session of this.#sessions) session.destroy()
+  }
+
+  #createSecure(tls: NonNullable<Config['tls']>, listener: RequestListener): Http2SecureServer {
     const server = createSecureServer({ ...tls, allowHTTP1: true })
-    // The compatibility API has the same shape; what HTTP/2 lacks (Connection and its like) is never set here.
+    // The compatibility API has the same shape; what HTTP/2 lacks (Connection and its like) is never set on it.
     server.on('request', listener as never)
+    server.on('session', (session) => {
+      this.#sessions.add(session)
+      session.once('close', () => this.#sessions.delete(session))
+    })
     return server
   }
+}
+
+function createPlain(listener: RequestListener): Server {
   const server = createServer({ highWaterMark: STREAM_BUFFER_BYTES, requestTimeout: REQUEST_MS }, listener)
   server.keepAliveTimeout = KEEP_ALIVE_MS
   return server
@@ -47,7 +98,7 @@ function createListener(services: Services, site: ReadonlyMap<string, SiteFile>)
       answerProblem(response, new Problem('malformed_request', 'The request target is not a valid path.'))
       return
     }
-    if (!url.pathname.startsWith('/v1/')) {
+    if (url.pathname !== '/v1' && !url.pathname.startsWith('/v1/')) {
       serveSite(services, site, url.pathname, incoming, response)
       return
     }

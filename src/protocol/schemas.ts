@@ -140,9 +140,9 @@ export const readBody = z.object({ seq: z.int({ error: 'must be a whole number' 
 
 export const newMessageBody = z.object({
   text,
-  client_id: idempotencyKey.optional(),
+  client_id: idempotencyKey.nullish(),
   reply_to: seq.nullish(),
-  data: data.optional(),
+  data: data.nullish(),
 })
 
 const batchItem = z.union(

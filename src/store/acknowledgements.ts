@@ -58,6 +58,7 @@ function later(one: Acknowledgement | undefined, other: Acknowledgement): Acknow
   return { ...other, cursor: isOlder ? one.cursor : other.cursor, lease }
 }
 
+// Booleans go as texts: the driver takes an array of them for one boolean.
 async function writeAll(sql: Sql, batch: Acknowledgement[]): Promise<void> {
   await sql`
     UPDATE devices d SET
@@ -68,7 +69,7 @@ async function writeAll(sql: Sql, batch: Acknowledgement[]): Promise<void> {
       active = coalesce(g.active, d.active)
     FROM unnest(${batch.map((each) => each.user_id)}::text[], ${batch.map((each) => each.device_id)}::text[],
       ${batch.map((each) => each.cursor.epoch)}::text[], ${batch.map((each) => each.cursor.id)}::bigint[],
-      ${batch.map((each) => each.lease !== undefined)}::boolean[], ${batch.map((each) => each.lease?.active ?? null)}::boolean[])
+      ${batch.map((each) => String(each.lease !== undefined))}::boolean[], ${batch.map((each) => each.lease?.active?.toString() ?? null)}::boolean[])
       AS g (user_id, device_id, epoch, id, leases, active)
     WHERE d.user_id = g.user_id AND d.id = g.device_id`
 }
