@@ -23,7 +23,10 @@ test.each([
 })
 
 test('lists are split and trimmed', () => {
-  const config = loadConfig({ CORS_ORIGINS: 'https://a.example, https://b.example/', TRUSTED_PROXIES: '::1,10.0.0.0/8' })
+  const config = loadConfig({
+    CORS_ORIGINS: 'https://a.example, https://b.example/',
+    TRUSTED_PROXIES: '::1,10.0.0.0/8',
+  })
   expect([...config.corsOrigins]).toEqual(['https://a.example', 'https://b.example'])
   expect(config.trustedProxies).toEqual([
     { address: '::1', prefix: 128, family: 'ipv6' },

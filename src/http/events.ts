@@ -38,7 +38,9 @@ export async function serveEvents(
     const caller = await identify(services, incoming, query)
     const asked = startOf(incoming, query)
     const start = asked ?? (await within(OPEN_WITHIN_MS, services.devices.storedCursor(caller))) ?? 'head'
-    const request = { userId: caller.user_id, deviceId: caller.device_id, start }
+    // Whoever does not wait wants what is there now, wherever it was sent.
+    const exact = form === 'poll' && query.wait === 0
+    const request = { userId: caller.user_id, deviceId: caller.device_id, start, exact }
     const feed = await within(OPEN_WITHIN_MS, Feed.open(services.hub, services.inbox, request), dispose)
     if (typeof asked === 'object' && !feed.opening.reset) acknowledge(services, caller, asked)
     if (form === 'poll') await answerPoll(services, response, feed, query)

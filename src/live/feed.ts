@@ -20,7 +20,13 @@ export type Sink = {
   failed(error: unknown): void
 }
 
-export type FeedRequest = { userId: string; deviceId: string; start: Start }
+export type FeedRequest = {
+  userId: string
+  deviceId: string
+  start: Start
+  /** Ask the log even where memory has the answer: a hint from another node may still be on its way. */
+  exact?: boolean
+}
 
 const PAGE = 200
 
@@ -47,10 +53,11 @@ export class Feed implements Reader, Disposable {
   }
 
   /** Subscribes and judges the starting point. Nothing is delivered before `deliver`. Rejects when the log cannot be read. */
-  static async open(hub: Hub, log: Log, { userId, deviceId, start }: FeedRequest): Promise<Feed> {
+  static async open(hub: Hub, log: Log, { userId, deviceId, start, exact }: FeedRequest): Promise<Feed> {
     const lease = await hub.open(userId)
     try {
-      const opening = lease.subscriber.recall(start) ?? (await log.open(userId, start))
+      const recalled = exact ? undefined : lease.subscriber.recall(start)
+      const opening = recalled ?? (await log.open(userId, start))
       lease.subscriber.observe(opening.epoch, opening.head)
       const feed = new Feed(lease, log, opening, deviceId)
       lease.subscriber.readers.add(feed)
@@ -67,7 +74,7 @@ export class Feed implements Reader, Disposable {
 
   /** The head as this node knows it; at least what was pushed. */
   get head(): number {
-    return Math.max(this.#lease.subscriber.lastId, this.position)
+    return Math.max(this.#knownHead(), this.position)
   }
 
   get isLive(): boolean {
@@ -116,17 +123,17 @@ export class Feed implements Reader, Disposable {
       for (;;) {
         if (this.#hasEnded()) return
         const { position } = this
-        const { lastId } = subscriber
-        const page =
-          subscriber.after(position) ?? (await this.#log.readAfter(subscriber.userId, position, pageSize))
+        const head = this.#knownHead()
+        const remembered = position < subscriber.lastId ? subscriber.after(position) : undefined
+        const page = remembered ?? (await this.#readLog(position, head, pageSize))
         if (this.#hasEnded()) return
         // A reset came meanwhile: what was read belongs to another life.
         if (this.position !== position) continue
-        if (page[0] ? page[0].id !== position + 1 : position < lastId) this.#skipDropped(sink)
+        if (page[0] ? page[0].id !== position + 1 : position < head) this.#skipDropped(sink)
         else this.#pushAll(page, sink)
         if (this.#hasEnded()) return
         // The cut-over: no await between this comparison and the change of phase.
-        if (this.position >= subscriber.lastId) break
+        if (this.position >= this.#knownHead()) break
         await sink.room()
         if (this.#hasEnded()) return
       }
@@ -142,6 +149,16 @@ export class Feed implements Reader, Disposable {
     return this.#phase === 'ended'
   }
 
+  /** The opening may know more than the hints have told yet. */
+  #knownHead(): number {
+    const { epoch, lastId } = this.#lease.subscriber
+    return epoch === this.opening.epoch ? Math.max(lastId, this.opening.head) : lastId
+  }
+
+  async #readLog(position: number, head: number, pageSize: number): Promise<LogEvent[]> {
+    return position < head ? this.#log.readAfter(this.#lease.subscriber.userId, position, pageSize) : []
+  }
+
   #pushAll(page: readonly LogEvent[], sink: Sink): void {
     for (const event of page) {
       this.position = event.id
@@ -152,8 +169,9 @@ export class Feed implements Reader, Disposable {
 
   /** The log has nothing where there should be something: retention overtook this reader. */
   #skipDropped(sink: Sink): void {
-    const { epoch, lastId } = this.#lease.subscriber
-    this.position = lastId
-    sink.reset('expired', { epoch, head: lastId, after: lastId })
+    const { epoch } = this.#lease.subscriber
+    const head = this.#knownHead()
+    this.position = head
+    sink.reset('expired', { epoch, head, after: head })
   }
 }

@@ -40,7 +40,7 @@ export async function call<T = Record<string, unknown>>(
 
 /** Somebody with an account, on one device. */
 export class Person {
-  base: string
+  readonly base: string
   readonly session: Session
 
   private constructor(base: string, session: Session) {
@@ -66,6 +66,11 @@ export class Person {
       body: { username, password: 'correct horse' },
     })
     return new Person(this.base, answer.body)
+  }
+
+  /** The same device, talking to another node. */
+  at(base: string): Person {
+    return new Person(base, this.session)
   }
 
   get id(): string {
