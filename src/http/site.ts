@@ -32,6 +32,9 @@ export function serveSite(
   }
   if (path === '/readyz') {
     void checkReadiness(services).then((checks) => {
+      // It may have begun while Postgres was asked.
+      if (services.delivery.isDraining && incoming.httpVersionMajor === 1)
+        response.setHeader('Connection', 'close')
       const ready = Object.values(checks).every((each) => each === 'ok')
       answerJson(response, ready ? 200 : 503, { status: ready ? 'ready' : 'not ready', checks })
     })

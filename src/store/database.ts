@@ -1,4 +1,7 @@
 import postgres from 'postgres'
+import { arrayTypes } from './array-types.ts'
+import { type Address, connectCoupled } from './coupled-socket.ts'
+import { Transactions } from './transactions.ts'
 
 const BIGINT_OID = 20
 
@@ -10,77 +13,86 @@ const types = {
     serialize: (value: number) => String(value),
     parse: (text: string) => Number(text),
   },
+  ...arrayTypes,
 }
 
-export type Sql = postgres.Sql<{ bigint: number }>
+export type Sql = postgres.Sql
 /** A piece of a query. */
 export type Fragment = postgres.Fragment
-/** A connection in the middle of a transaction. */
-export type Transaction = postgres.ReservedSql<{ bigint: number }>
+/** The connection of a transaction under way. */
+export type Transaction = Sql
 
 export type DatabaseOptions = {
   /** `postgres://…` */
   url: string
   /** Directory of a Unix socket, used instead of the URL's host; cheaper per round trip. */
   socketDir?: string | undefined
-  /** Connections for everything but the committer. */
+  /** Connections for single statements, and for transactions. */
   maxConnections?: number
+  maxTransactions?: number
 }
+
+/**
+ * The driver forgets a write that it had scheduled when its connection closes, and then waits for ever to send the next
+ * start-up message. One over 1 KB it sends at once; Postgres ignores the blanks.
+ */
+const FLUSHING_OPTIONS = ' '.repeat(1_024)
 
 /** The door to Postgres: pools, transactions, and what a failure means. */
 export class Database implements AsyncDisposable {
-  /** For reads and for writes that are not hot. */
+  /** For single statements that are not hot. */
   readonly sql: Sql
   readonly #options: DatabaseOptions
+  readonly #transactions: Transactions
 
   constructor(options: DatabaseOptions) {
     this.#options = options
-    this.sql = this.connect('longwave', options.maxConnections ?? 10)
+    this.sql = this.connect('longwave', options.maxConnections ?? 8)
+    const connect = (onClose: () => void) => this.connect('longwave transaction', 1, {}, onClose)
+    this.#transactions = new Transactions(connect, options.maxTransactions ?? 8)
   }
 
   /** A pool of its own. Durable commits are enforced, statements and lock waits end by themselves. */
-  connect(name: string, max: number, settings: Record<string, string | number> = {}): Sql {
+  connect(
+    name: string,
+    max: number,
+    settings: Record<string, string | number> = {},
+    onClose: () => void = () => {},
+  ): Sql {
     const { url, socketDir } = this.#options
-    return postgres(url, {
+    let attempts = 0
+    const options = {
       ...(socketDir && { path: `${socketDir}/.s.PGSQL.${new URL(url).port || 5432}` }),
       max,
       types,
       connect_timeout: 5,
       max_lifetime: null,
+      fetch_types: false,
       backoff: (retries: number) => Math.min(0.05 * 2 ** retries, 1) * (0.5 + Math.random() / 2),
       onnotice: () => {},
+      onclose: onClose,
+      // An option that the driver takes but does not declare.
+      socket: (address: Address) => connectCoupled(address, attempts++),
       connection: {
         application_name: name,
         synchronous_commit: 'on',
         statement_timeout: 8_000,
         idle_in_transaction_session_timeout: 15_000,
         timezone: 'UTC',
+        options: FLUSHING_OPTIONS,
         ...settings,
       },
-    })
+    }
+    return postgres(url, options) as unknown as Sql
   }
 
-  /**
-   * Runs `work` in one transaction on a connection of its own. Rolls back and throws what `work` throws.
-   * Reserved, because the driver's own `begin` can put BEGIN on a shared connection under load.
-   */
-  async transaction<T>(work: (tx: Transaction) => Promise<T>, mode = ''): Promise<T> {
-    const tx = await this.sql.reserve()
-    try {
-      await tx.unsafe(`BEGIN ${mode}`)
-      const result = await work(tx)
-      await tx`COMMIT`
-      return result
-    } catch (error) {
-      await tx`ROLLBACK`.catch(() => {})
-      throw error
-    } finally {
-      tx.release()
-    }
+  /** Runs `work` in one transaction, on a connection that it has to itself. Rolls back and throws what `work` throws. */
+  transaction<T>(work: (tx: Transaction) => Promise<T>, mode = ''): Promise<T> {
+    return this.#transactions.run(work, mode)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.sql.end({ timeout: 2 })
+    await Promise.all([this.sql.end({ timeout: 2 }), this.#transactions.end()])
   }
 }
 

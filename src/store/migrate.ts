@@ -12,9 +12,8 @@ const MIGRATION_LOCK = 0x10_9a7e
  */
 export async function migrate(database: Database): Promise<void> {
   const names = (await readdir(MIGRATIONS)).filter((name) => /^\d{4}-.*\.sql$/.test(name)).sort()
-  const connection = await database.sql.reserve()
+  const connection = database.connect('longwave migrations', 1, { statement_timeout: 0 })
   try {
-    await connection`SET statement_timeout = 0`
     await connection`SELECT pg_advisory_lock(${MIGRATION_LOCK})`
     await connection`CREATE TABLE IF NOT EXISTS migrations (name text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())`
     const applied = new Set((await connection`SELECT name FROM migrations`).map((row) => String(row.name)))
@@ -26,13 +25,11 @@ export async function migrate(database: Database): Promise<void> {
     }
     for (const name of names.filter((each) => !applied.has(each))) {
       const text = await readFile(new URL(name, MIGRATIONS), 'utf8')
-      await connection.unsafe(`BEGIN; ${text}; INSERT INTO migrations (name) VALUES ('${name}'); COMMIT`)
+      // Several statements sent at once are one transaction.
+      await connection.unsafe(`${text}; INSERT INTO migrations (name) VALUES ('${name}')`)
     }
     await connection`SELECT settle_epoch()`
   } finally {
-    await connection`ROLLBACK`.catch(() => {})
-    await connection`SELECT pg_advisory_unlock_all()`.catch(() => {})
-    await connection`RESET statement_timeout`.catch(() => {})
-    connection.release()
+    await connection.end({ timeout: 2 })
   }
 }

@@ -1,0 +1,77 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { Database } from '../src/store/database.ts'
+import { startPostgres, type TestPostgres } from './support/postgres.ts'
+import { TcpProxy } from './support/tcp-proxy.ts'
+
+let postgres: TestPostgres
+
+beforeAll(async () => {
+  postgres = await startPostgres()
+})
+
+afterAll(async () => {
+  await postgres?.[Symbol.asyncDispose]()
+})
+
+type Work = (database: Database, n: number) => Promise<unknown>
+
+const works: Record<string, Work> = {
+  async query({ sql }, n) {
+    const [row] = await sql`SELECT ${['a', 'b']}::text[] AS letters, ${n}::int AS n`
+    expect(row).toEqual({ letters: ['a', 'b'], n })
+  },
+  transaction: (database, n) =>
+    database.transaction(async (tx) => {
+      await tx`INSERT INTO written VALUES (${n})`
+      await tx`INSERT INTO written VALUES (${n})`
+    }),
+}
+
+test.each(Object.keys(works))(
+  'connections lost under load: every %s ends, and what says it was done is done',
+  async (kind) => {
+    await using proxy = await TcpProxy.before(postgres.url)
+    await using steady = new Database({ url: postgres.url })
+    await steady.sql`CREATE TABLE IF NOT EXISTS written (n int)`
+    await using database = new Database({
+      url: proxy.through(postgres.url),
+      maxConnections: 4,
+      maxTransactions: 4,
+    })
+    const done: number[] = []
+    const lost: number[] = []
+    const under = new Set<Promise<void>>()
+    const run = (n: number) => {
+      const ending = works[kind]?.(database, n).then(
+        () => void done.push(n),
+        (error: { code?: string }) => {
+          expect(error.code).toMatch(/^(ECONN|CONNECTION_|EPIPE|unavailable)/)
+          lost.push(n)
+        },
+      )
+      if (ending) under.add(ending)
+    }
+    let n = 0
+    for (let cut = 0; cut < 20; cut += 1) {
+      for (let k = 0; k < 20; k += 1) run(n++)
+      await new Promise((resolve) => setImmediate(resolve))
+      proxy.cut()
+      for (let k = 0; k < 5; k += 1) run(n++)
+      await new Promise((resolve) => setImmediate(resolve))
+      proxy.restore()
+      for (let k = 0; k < 20; k += 1) run(n++)
+      await Promise.allSettled(under)
+    }
+    await Promise.all(under)
+    expect(done.length + lost.length).toBe(n)
+    expect(done.length).toBeGreaterThan(0)
+    expect(lost.length).toBeGreaterThan(0)
+    if (kind === 'query') return
+    const rows = await steady.sql<
+      { n: number; times: number }[]
+    >`SELECT n, count(*)::int AS times FROM written GROUP BY n`
+    expect(rows.filter((row) => row.times !== 2)).toEqual([])
+    const written = new Set(rows.map((row) => row.n))
+    expect(done.filter((each) => !written.has(each))).toEqual([])
+  },
+)

@@ -1,0 +1,45 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { until } from './wait.ts'
+
+const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
+
+/** A gateway in a process of its own, which can be killed. */
+export class GatewayProcess implements AsyncDisposable {
+  readonly child: ChildProcess
+  output = ''
+  readonly exited: Promise<{ code: number | null; signal: NodeJS.Signals | null }>
+
+  constructor(env: Record<string, string>, script = MAIN) {
+    this.child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', script], {
+      env: { PATH: process.env.PATH, PORT: '0', RATE_LIMITS: 'off', ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+    for (const stream of [this.child.stdout, this.child.stderr]) {
+      stream?.on('data', (chunk: Buffer) => {
+        this.output += chunk.toString()
+      })
+    }
+    this.exited = new Promise((resolve) =>
+      this.child.once('exit', (code, signal) => resolve({ code, signal })),
+    )
+  }
+
+  /** Where it listens, from its first line. */
+  async url(): Promise<string> {
+    const gone = this.exited.then(({ code }) => {
+      throw new Error(`the gateway ended with ${code}: ${this.output}`)
+    })
+    const line = until('the first line', () => /listening on (https?:\/\/[^"\s]+)/.exec(this.output)?.[1])
+    return Promise.race([line, gone])
+  }
+
+  async kill(signal: NodeJS.Signals = 'SIGKILL') {
+    this.child.kill(signal)
+    return this.exited
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.child.exitCode === null && this.child.signalCode === null) await this.kill()
+  }
+}
