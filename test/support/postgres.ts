@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pino } from 'pino'
@@ -9,6 +9,7 @@ export type TestPostgres = AsyncDisposable & { url: string; dataDir: string }
 
 export async function startPostgres(): Promise<TestPostgres> {
   const dataDir = await mkdtemp(join(tmpdir(), 'longwave test '))
+  await chmod(dataDir, 0o755) // else root's Postgres cannot enter, lives elsewhere, and outlasts the suite
   const { url, stop } = await startEmbeddedPostgres({ dataDir, log: pino({ level: 'silent' }) })
   return {
     url,

@@ -1,4 +1,4 @@
-import { lstat, mkdir, mkdtemp, rmdir } from 'node:fs/promises'
+import { lstat, mkdir, mkdtemp, rm, rmdir } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -27,14 +27,19 @@ export async function chooseEndpoint(home: Home): Promise<Endpoint> {
   return endpoint
 }
 
-/** Makes the socket's folder again where a cleaner of temporary files has taken it. */
-export async function restoreSocketDir(home: Home, { socketDir }: Endpoint): Promise<void> {
+/**
+ * Readies the socket's folder for a new server: makes it again where a cleaner of temporary files has taken it, and
+ * clears what a killed server left, whose pid may belong to another process by now. No server may run on the home.
+ */
+export async function prepareSocketDir(home: Home, { port, socketDir }: Endpoint): Promise<void> {
   try {
     await mkdir(socketDir, { mode: 0o700 })
     await giveTo(home.account, socketDir)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
   }
+  const socket = join(socketDir, `.s.PGSQL.${port}`)
+  await Promise.all([rm(socket, { force: true }), rm(`${socket}.lock`, { force: true })])
 }
 
 /** Takes the socket's folder away if it lies outside the home. */

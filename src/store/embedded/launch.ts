@@ -8,7 +8,7 @@ import { StartError } from '../../start-error.ts'
 import { giveTo } from './account.ts'
 import type { Binaries } from './binaries.ts'
 import { settingsFileOf } from './cluster.ts'
-import { type Endpoint, restoreSocketDir } from './endpoint.ts'
+import { type Endpoint, prepareSocketDir } from './endpoint.ts'
 import { writeWhole } from './files.ts'
 import { clusterOf, type Home } from './home.ts'
 import { signalOrphans } from './orphans.ts'
@@ -44,7 +44,7 @@ export async function launch(plan: LaunchPlan): Promise<Postmaster> {
   const settings = renderSettings({ ...endpoint, memory: Math.min(memory, totalmem()) })
   await writeWhole(settingsFileOf(cluster), settings, home.account)
   await writeWhole(join(cluster, 'pg_hba.conf'), accessRules, home.account)
-  await restoreSocketDir(home, endpoint)
+  await prepareSocketDir(home, endpoint)
   const began = performance.now()
   for (;;) {
     signal?.throwIfAborted()
