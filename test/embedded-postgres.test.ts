@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
-import { appendFile, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { appendFile, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import postgres from 'postgres'
 import { expect, onTestFinished, test } from 'vitest'
@@ -134,18 +134,20 @@ test('a postmaster.pid whose pid now belongs to another process is seen through'
   const dataDir = await makeDataDir()
   const first = await start(dataDir)
   await ask(first.url, insertRow)
-  const pidFile = join(homeOf(dataDir), 'cluster', 'postmaster.pid')
+  const pidFolder = join(homeOf(dataDir), 'cluster')
+  const pidFile = join(pidFolder, 'postmaster.pid')
   const written = await readFile(pidFile, 'utf8')
   await first.stop()
-  const bystander = runBystander()
+  const bystander = runBystander(await stat(pidFolder))
   await writeFile(pidFile, written.replace(/^\d+/, String(bystander.pid)))
   const { url } = await start(dataDir)
   expect(await ask(url, readRow)).toEqual([{ answer: 42 }])
   expect(bystander.exitCode ?? bystander.signalCode).toBeNull()
 })
 
-function runBystander(): ChildProcess {
-  const child = spawn('sleep', ['60'], { cwd: '/' })
+/** Of the same user: Postgres itself sees through a pid that it may not signal. */
+function runBystander({ uid, gid }: { uid: number; gid: number }): ChildProcess {
+  const child = spawn('sleep', ['60'], { cwd: '/', ...(process.getuid?.() === 0 && { uid, gid }) })
   onTestFinished(async () => {
     child.kill()
     await once(child, 'exit')
