@@ -59,10 +59,23 @@ const uuid = z.uuid({ error: 'must be a UUID' }).transform((value) => value.toLo
 const seq = z.int({ error: 'must be a whole number' }).min(1, { error: 'must be at least 1' })
 const time = z.iso.datetime().meta({ description: 'RFC 3339, UTC, milliseconds.' })
 
+/** Nothing for what is nested so deeply that it ends the stack: JSON.parse takes it, JSON.stringify does not. */
+function asJson(value: unknown): string | undefined {
+  try {
+    return JSON.stringify(value)
+  } catch {
+    return undefined
+  }
+}
+
 const data = z
   .record(z.string(), z.unknown(), { error: 'must be an object' })
   .superRefine((value, context) => {
-    const json = JSON.stringify(value)
+    const json = asJson(value)
+    if (json === undefined) {
+      context.addIssue({ code: 'custom', message: 'is nested too deeply' })
+      return
+    }
     if (new TextEncoder().encode(json).length > MAX_DATA_BYTES) {
       context.addIssue({ code: 'custom', message: `must have at most ${MAX_DATA_BYTES} bytes as JSON` })
     }
@@ -177,7 +190,7 @@ export const deviceParams = z.object({ device_id: words(1, 128) })
 
 export const usersQuery = z.object({
   query: words(1, 128).optional(),
-  ids: z.string().optional().meta({ description: 'Several user ids, comma-separated.' }),
+  ids: words(0, 13_000).optional().meta({ description: 'Several user ids, comma-separated.' }),
   limit: whole(1, 100).default(20),
 })
 export const conversationsQuery = z.object({
