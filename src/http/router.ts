@@ -1,7 +1,7 @@
 import type { HttpBindings } from '@hono/node-server'
 import { type Context, Hono } from 'hono'
 import type { z } from 'zod'
-import { Problem } from '../protocol/problems.ts'
+import { notFound, Problem } from '../protocol/problems.ts'
 import type { Authenticated } from './auth/authenticator.ts'
 import { sessionCookie } from './auth/cookie.ts'
 import { readJson } from './body.ts'
@@ -56,7 +56,7 @@ async function serve(services: Services, endpoint: Endpoint, context: Context<En
   }
   if (caller && incoming.method !== 'GET') await services.limits.take('write', caller.user_id)
   const input = {
-    params: endpoint.params && parsePath(endpoint.params, context.req.param()),
+    params: endpoint.params && parsePath(endpoint.params, context),
     query: endpoint.query && parse(endpoint.query, context.req.query(), 'query'),
     body: endpoint.body && parse(endpoint.body, await readJson(incoming), 'body'),
     caller,
@@ -65,14 +65,14 @@ async function serve(services: Services, endpoint: Endpoint, context: Context<En
   return toResponse(renewed(reply, caller, facts))
 }
 
-/** A malformed id is the id of nothing. */
-function parsePath<S extends z.ZodType>(schema: S, params: unknown): z.output<S> {
-  const result = schema.safeParse(params)
+const NAMED_BY: Record<string, string> = { seq: 'message', user_id: 'member', device_id: 'device' }
+
+/** A malformed id is the id of nothing, and answered as such. */
+function parsePath<S extends z.ZodType>(schema: S, { req }: Context<Env>): z.output<S> {
+  const result = schema.safeParse(req.param())
   if (result.success) return result.data
-  throw new Problem(
-    'not_found',
-    `There is nothing with this ${result.error.issues[0]?.path.join('.')}. Check the path.`,
-  )
+  const parameter = String(result.error.issues[0]?.path[0])
+  throw notFound(NAMED_BY[parameter] ?? (req.path.startsWith('/v1/users/') ? 'user' : 'conversation'))
 }
 
 /** A session that was extended just now is extended in the browser too, unless the reply sets a cookie itself. */
