@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import type { z } from 'zod'
-import { type FieldError, Problem, type ProblemCode } from '../protocol/problems.ts'
+import { type FieldError, MAX_ERRORS, Problem, type ProblemCode } from '../protocol/problems.ts'
 import { idempotencyKey } from '../protocol/schemas.ts'
 import type { Caller } from './auth/tokens.ts'
 
@@ -64,9 +64,6 @@ export function endpoint<
 >(definition: Endpoint<P, Q, B, U>): Endpoint {
   return definition as unknown as Endpoint
 }
-
-/** More would only make the answer long. */
-const MAX_ERRORS = 20
 
 /** Parses at the edge: behind this, types are trusted. Throws Problem with one entry per wrong field. */
 export function parse<S extends z.ZodType>(schema: S, value: unknown, place: string): z.output<S> {

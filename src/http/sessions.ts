@@ -7,6 +7,7 @@ import { createUser, fold } from '../store/users.ts'
 import { endedCookie, sessionCookie } from './auth/cookie.ts'
 import { creating } from './creating.ts'
 import { endpoint, type Reply, type RequestFacts } from './endpoint.ts'
+import { fitting } from './fitting.ts'
 import type { Services } from './services.ts'
 
 const TAG = 'Accounts and devices'
@@ -127,7 +128,8 @@ export const listSessions = (services: Services) =>
         last_seen_at: last_seen_at.toISOString(),
         current: id === caller.device_id,
       }))
-      return { status: 200, body: { sessions } }
+      const { items, cut } = fitting(sessions)
+      return { status: 200, body: { sessions: items, has_more: cut } }
     },
   })
 

@@ -60,7 +60,8 @@ export const findUsers = (services: Services) =>
         const ids = query.ids.split(',').filter((id) => id !== '')
         if (ids.length > MAX_IDS)
           throw new Problem('validation_failed', `Ask for at most ${MAX_IDS} ids at once.`)
-        return { status: 200, body: { users: fitting(await services.users.getMany(ids)).items } }
+        const { items, cut } = fitting(await services.users.getMany(ids))
+        return { status: 200, body: { users: items, has_more: cut } }
       }
       if (!services.config.directory) {
         throw new Problem('directory_closed', 'People cannot be searched here. Ask for them by id.')
@@ -70,9 +71,8 @@ export const findUsers = (services: Services) =>
           errors: [{ path: 'query', message: 'is missing' }],
         })
       }
-      return {
-        status: 200,
-        body: { users: fitting(await services.users.search(query.query, query.limit)).items },
-      }
+      const found = await services.users.search(query.query, query.limit + 1)
+      const { items, cut } = fitting(found.slice(0, query.limit))
+      return { status: 200, body: { users: items, has_more: cut || found.length > query.limit } }
     },
   })

@@ -37,6 +37,9 @@ export const PROBLEMS = {
 } as const satisfies Record<string, readonly [status: number, title: string]>
 
 export type ProblemCode = keyof typeof PROBLEMS
+/** More would only make the answer long. */
+export const MAX_ERRORS = 20
+
 export type FieldError = { path: string; message: string }
 
 /** An error as a value of the catalogue: thrown once, turned into an answer once. */
@@ -57,7 +60,7 @@ export class Problem extends Error {
     this.name = 'Problem'
     this.code = code
     this.detail = detail
-    this.errors = more.errors
+    this.errors = more.errors?.slice(0, MAX_ERRORS)
     this.retryAfter = more.retryAfter
   }
 

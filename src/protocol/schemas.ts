@@ -244,7 +244,7 @@ export const user = z.object({
   created_at: time,
   data: dataOut,
 })
-export const users = z.object({ users: z.array(user) })
+export const users = z.object({ users: z.array(user), has_more: z.boolean() })
 export const session = z.object({
   user,
   device_id: z.string(),
@@ -260,7 +260,7 @@ const device = z.object({
   last_seen_at: time,
   current: z.boolean(),
 })
-export const sessions = z.object({ sessions: z.array(device) })
+export const sessions = z.object({ sessions: z.array(device), has_more: z.boolean() })
 export const streamTicket = z.object({ ticket: z.string(), expires_in: z.int() })
 export const message = z.object({
   id: z.uuid(),
