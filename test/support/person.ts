@@ -32,7 +32,7 @@ export async function call<T = Record<string, unknown>>(
   const isJson = response.headers.get('content-type')?.includes('json')
   return {
     status: response.status,
-    body: (isJson ? JSON.parse(text) : undefined) as T,
+    body: (isJson && text !== '' ? JSON.parse(text) : undefined) as T,
     headers: response.headers,
     text,
   }
