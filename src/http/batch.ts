@@ -6,13 +6,14 @@ import * as schemas from '../protocol/schemas.ts'
 import type { Message } from '../protocol/types.ts'
 import type { Sent } from '../store/committer.ts'
 import { findDirect, openDirect } from '../store/conversations.ts'
-import { claimMulticastKey } from '../store/multicast.ts'
+import { claimMulticastKeys } from '../store/multicast.ts'
 import { endpoint, parse } from './endpoint.ts'
 import { newSend } from './messages.ts'
 import { toProblem } from './problem-answer.ts'
 import type { Services } from './services.ts'
 
 type Item = z.output<typeof schemas.batchItem>
+type Multicast = Extract<Item, { to: string[] }>
 type Recipient = { user_id: string; status: number; conversation_id?: string; seq?: number; code?: string }
 type Result = { status: number; message?: Message; recipients?: Recipient[]; code?: string }
 
@@ -24,7 +25,8 @@ export const sendBatch = (services: Services) =>
     body: schemas.batchBody,
     answers: {
       200: {
-        description: 'A result per message, in order; `message` is left out of those that do not fit 48 KB.',
+        description:
+          'A result per message, in order; of those that do not fit 48 KB, `message` is left out, then `recipients`.',
         schema: schemas.batchResults,
       },
     },
@@ -42,8 +44,10 @@ export const sendBatch = (services: Services) =>
         )
       }
       await services.limits.take('send', caller.user_id, Math.max(1, recipients))
+      const peers = await preparePeers(services, caller.user_id, items)
+      // All are handed to the committer in one tick, so that they are committed in the order of the batch.
       const sending = items.map((item) =>
-        item instanceof Problem ? failed(item) : sendItem(services, caller.user_id, item),
+        item instanceof Problem ? failed(item) : sendItem(services, caller.user_id, item, peers),
       )
       return { status: 200, body: fitResults(await Promise.all(sending)) }
     },
@@ -65,9 +69,28 @@ function failed(problem: Problem): Result {
   return { status: problem.status, code: problem.code }
 }
 
-async function sendItem(services: Services, me: string, item: Item): Promise<Result> {
+/** What multicasts need before anything is sent: their keys, and the direct conversations, opened where missing. */
+type Peers = { holdsKey: ReadonlyMap<Item, boolean>; conversations: ReadonlyMap<string, string> }
+
+async function preparePeers(services: Services, me: string, items: (Item | Problem)[]): Promise<Peers> {
+  const multicasts = items.filter((item): item is Multicast => !(item instanceof Problem) && 'to' in item)
+  if (multicasts.length === 0) return { holdsKey: new Map(), conversations: new Map() }
+  const claims = multicasts.map((item) => ({ key: item.client_id, request_hash: hashOf(item) }))
+  const held = await claimMulticastKeys(services.database.sql, me, claims)
+  const to = new Set(multicasts.flatMap((item, index) => (held[index] ? item.to : [])))
+  return {
+    holdsKey: new Map(multicasts.map((item, index) => [item, held[index] === true])),
+    conversations: await directConversations(services, me, [...to]),
+  }
+}
+
+function hashOf({ to, text, data = null }: Multicast): Buffer {
+  return hash('sha256', JSON.stringify([[...new Set(to)], text, data]), 'buffer')
+}
+
+async function sendItem(services: Services, me: string, item: Item, peers: Peers): Promise<Result> {
   try {
-    if ('to' in item) return await multicast(services, me, item)
+    if ('to' in item) return await multicast(services, me, item, peers)
     const sent = await services.committer.commit(newSend(me, item.conversation_id, item, item.client_id))
     return { status: statusOf(sent), message: sent.message }
   } catch (error) {
@@ -80,19 +103,12 @@ function statusOf({ replayed }: Sent): number {
 }
 
 /** Each recipient gets it in the direct conversation with the sender, under a key of its own made of the multicast's. */
-async function multicast(
-  services: Services,
-  me: string,
-  item: Extract<Item, { to: string[] }>,
-): Promise<Result> {
-  const to = [...new Set(item.to)]
-  const request_hash = hash('sha256', JSON.stringify([to, item.text, item.data ?? null]), 'buffer')
-  await claimMulticastKey(services.database.sql, { sender_id: me, key: item.client_id, request_hash })
-  const conversations = await directConversations(services, me, to)
+async function multicast(services: Services, me: string, item: Multicast, peers: Peers): Promise<Result> {
+  if (!peers.holdsKey.get(item)) throw keyMismatch()
   const outcomes = await Promise.all(
-    to.map(async (user_id): Promise<Recipient & { message?: Message }> => {
+    [...new Set(item.to)].map(async (user_id): Promise<Recipient & { message?: Message }> => {
       try {
-        const conversation_id = conversations.get(user_id)
+        const conversation_id = peers.conversations.get(user_id)
         if (conversation_id === undefined) throw notFound('user')
         const send = newSend(me, conversation_id, item, item.client_id)
         // A blank is in no client's key, so these never meet one.
@@ -105,6 +121,13 @@ async function multicast(
     }),
   )
   return summarise(outcomes)
+}
+
+function keyMismatch(): Problem {
+  return new Problem(
+    'idempotency_mismatch',
+    'This key was used for another message. Take a new key for a new message.',
+  )
 }
 
 function summarise(outcomes: (Recipient & { message?: Message })[]): Result {
@@ -135,19 +158,28 @@ async function directConversations(
 }
 
 /**
- * Keeps the answer within 48 KB: first come the statuses, which are never left out, then in order whatever else fits.
+ * Keeps the answer within 48 KB: first come the statuses, which are never left out, then in order the recipients' and
+ * then whatever else fits. The first result has its recipients in any case.
  */
 function fitResults(results: Result[]): { results: Result[] } {
-  const slim = results.map(withoutExtras)
-  let bytes = Buffer.byteLength(JSON.stringify({ results: slim }))
-  const fitted = results.map((result, index) => {
-    const bare = slim[index] ?? result
-    const extra = Buffer.byteLength(JSON.stringify(result)) - Buffer.byteLength(JSON.stringify(bare))
-    if (bytes + extra > MAX_ANSWER_BYTES) return bare
-    bytes += extra
-    return result
-  })
+  const bare = results.map(({ status, code }) => ({ status, ...(code !== undefined && { code }) }))
+  const fitted: Result[] = [...bare]
+  let bytes = sizeOf({ results: fitted })
+  for (const shape of [withoutExtras, (result: Result) => result]) {
+    for (const [index, result] of results.entries()) {
+      const fuller = shape(result)
+      const extra = sizeOf(fuller) - sizeOf(fitted[index])
+      const isFirst = index === 0 && shape === withoutExtras
+      if (!isFirst && bytes + extra > MAX_ANSWER_BYTES) continue
+      fitted[index] = fuller
+      bytes += extra
+    }
+  }
   return { results: fitted }
+}
+
+function sizeOf(value: unknown): number {
+  return Buffer.byteLength(JSON.stringify(value))
 }
 
 function withoutExtras({ status, code, recipients }: Result): Result {

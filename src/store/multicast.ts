@@ -1,23 +1,28 @@
-import { Problem } from '../protocol/problems.ts'
 import type { Sql } from './database.ts'
 
+export type MulticastKey = { key: string; request_hash: Buffer }
+
 /**
- * Takes the key of a multicast as a whole, so that the same key with another list of recipients sends nothing. Its
- * recipients have keys of their own. Throws Problem idempotency_mismatch.
+ * Takes the keys of multicasts as wholes, so that the same key with another list of recipients sends nothing; their
+ * recipients have keys of their own. Says of each whether it is (again) this multicast's: of two with one key the first is.
  */
-export async function claimMulticastKey(
+export async function claimMulticastKeys(
   sql: Sql,
-  { sender_id, key, request_hash }: { sender_id: string; key: string; request_hash: Buffer },
-): Promise<void> {
-  const claimed = await sql`
-    INSERT INTO send_keys (sender_id, key, request_hash) VALUES (${sender_id}, ${key}, ${request_hash})
-    ON CONFLICT DO NOTHING RETURNING 1`
-  if (claimed.length > 0) return
-  const [row] = await sql<{ request_hash: Buffer }[]>`
-    SELECT request_hash FROM send_keys WHERE sender_id = ${sender_id} AND key = ${key}`
-  if (row?.request_hash.equals(request_hash)) return
-  throw new Problem(
-    'idempotency_mismatch',
-    'This key was used for another message. Take a new key for a new message.',
-  )
+  sender_id: string,
+  claims: readonly MulticastKey[],
+): Promise<boolean[]> {
+  const keys = claims.map(({ key }) => key)
+  const hashes = claims.map(({ request_hash }) => request_hash.toString('hex'))
+  await sql`
+    INSERT INTO send_keys (sender_id, key, request_hash)
+    SELECT ${sender_id}, g.key, decode(g.hash, 'hex')
+    FROM unnest(${keys}::text[], ${hashes}::text[])
+      WITH ORDINALITY AS g (key, hash, n)
+    ORDER BY g.key, g.n
+    ON CONFLICT DO NOTHING`
+  // A statement of its own: it sees what another transaction committed while the one above waited for it.
+  const rows = await sql<{ key: string; request_hash: Buffer }[]>`
+    SELECT key, request_hash FROM send_keys WHERE sender_id = ${sender_id} AND key = ANY (${keys})`
+  const taken = new Map(rows.map((row) => [row.key, row.request_hash]))
+  return claims.map(({ key, request_hash }) => taken.get(key)?.equals(request_hash) === true)
 }
