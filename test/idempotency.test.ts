@@ -47,8 +47,7 @@ describe('P2 a key makes one message', () => {
     expect([first.status, isReplay(first), first.body.client_id]).toEqual([201, false, key])
     const device = await alice.anotherDevice()
     await using second = await startGateway(postgres.url)
-    const elsewhere = await alice.anotherDevice()
-    elsewhere.base = second.url
+    const elsewhere = (await alice.anotherDevice()).at(second.url)
     const body = { text: 'once', data: { a: [1, { b: 2 }] } }
     for (const again of [
       await post(chat, body, key),
@@ -93,8 +92,7 @@ describe('P2 a key makes one message', () => {
     const before = await lastSeq(chat)
     const after = (await bob.readAll()).cursor
     await using second = await startGateway(postgres.url)
-    const elsewhere = await alice.anotherDevice()
-    elsewhere.base = second.url
+    const elsewhere = (await alice.anotherDevice()).at(second.url)
     const key = randomUUID()
     const senders = Array.from({ length: 50 }, (_, n) => (n % 2 ? alice : elsewhere))
     const answers = await Promise.all(senders.map((each) => post(chat, { text: 'at once' }, key, each)))
