@@ -1,6 +1,6 @@
 /** The environment of every Postgres program: nothing of ours (PGPORT, PGDATA …), messages in English. */
 export function postgresEnvironment(extra: Record<string, string> = {}): Record<string, string> {
-  return { PATH: process.env.PATH ?? '/usr/bin:/bin', LC_ALL: 'C', TZ: 'UTC', ...extra }
+  return { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C', TZ: 'UTC', ...extra }
 }
 
 /** The last thing Postgres complained about in its output, on one line without time and pid, or `null`. */
