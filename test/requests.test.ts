@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
-import { v7 as uuidv7 } from 'uuid'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Gateway } from '../src/app.ts'
+import { newId as uuidv7 } from '../src/store/ids.ts'
 import { startGateway } from './support/gateway.ts'
 import { call, Person } from './support/person.ts'
 import { startPostgres, type TestPostgres } from './support/postgres.ts'

@@ -1,9 +1,9 @@
 import { hash } from 'node:crypto'
-import { v7 as uuidv7 } from 'uuid'
 import { Problem } from '../protocol/problems.ts'
 import * as schemas from '../protocol/schemas.ts'
 import type { Data } from '../protocol/types.ts'
 import type { Send } from '../store/committer.ts'
+import { newId } from '../store/ids.ts'
 import { type HistoryAnchor, readHistory, readMessage } from '../store/messages.ts'
 import { endpoint } from './endpoint.ts'
 import { fitting } from './fitting.ts'
@@ -22,7 +22,7 @@ export function newSend(
 ): Send {
   const { text, data = null, reply_to = null } = content
   return {
-    id: uuidv7(),
+    id: newId(),
     sender_id,
     key: client_id,
     request_hash: hash('sha256', JSON.stringify([conversation_id, text, reply_to, data]), 'buffer'),
@@ -54,7 +54,7 @@ export const sendMessage = (services: Services) =>
         })
       }
       await services.limits.take('send', caller.user_id)
-      const client_id = key ?? body.client_id ?? uuidv7()
+      const client_id = key ?? body.client_id ?? newId()
       const { message, replayed } = await services.committer.commit(
         newSend(caller.user_id, params.id, body, client_id),
       )

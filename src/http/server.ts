@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import {
   createServer,
   type IncomingMessage,
@@ -8,7 +9,6 @@ import {
 import { createSecureServer, type Http2SecureServer, type Http2Session } from 'node:http2'
 import type { AddressInfo } from 'node:net'
 import { getRequestListener } from '@hono/node-server'
-import { v7 as uuidv7 } from 'uuid'
 import type { Config } from '../config.ts'
 import { STREAM_BUFFER_BYTES } from '../delivery/sse.ts'
 import { Problem } from '../protocol/problems.ts'
@@ -90,7 +90,7 @@ function createListener(services: Services, site: ReadonlyMap<string, SiteFile>)
   const router = createRouter(services, apiRoutes(services))
   const routed = getRequestListener(router.fetch, { overrideGlobalObjects: false })
   return (incoming: IncomingMessage, response: ServerResponse): void => {
-    response.setHeader('X-Request-Id', uuidv7())
+    response.setHeader('X-Request-Id', randomUUID())
     if (services.delivery.isDraining && incoming.httpVersionMajor === 1)
       response.setHeader('Connection', 'close')
     const url = URL.parse(incoming.url ?? '/', 'http://localhost')

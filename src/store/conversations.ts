@@ -1,8 +1,8 @@
-import { v7 as uuidv7 } from 'uuid'
 import { notFound, Problem } from '../protocol/problems.ts'
 import type { Conversation, Data, Role } from '../protocol/types.ts'
 import { type ConversationRecord, toSharedConversation } from './conversation-record.ts'
 import type { Database, Fragment, Sql, Transaction } from './database.ts'
+import { newId } from './ids.ts'
 import { inboxEpoch } from './inbox.ts'
 import { type MessageRecord, toMessage } from './message-record.ts'
 import { toUser, type UserRecord } from './users.ts'
@@ -21,7 +21,7 @@ export type ListPosition = { activity: number; id: string }
 
 /** Makes a group; everybody in it gets `conversation.created`. Throws Problem user_not_found. */
 export async function createGroup({ tx, append }: Unit, group: NewGroup): Promise<string> {
-  const id = uuidv7()
+  const id = newId()
   const members = [...new Set([group.owner, ...group.members])]
   await requireUsers(tx, members)
   const [row] = await tx<ConversationRecord[]>`
@@ -60,7 +60,7 @@ export async function openDirect(
 ): Promise<Map<string, { id: string; created: boolean }>> {
   const opened = await tx<{ peer: string; conversation_id: string; created: boolean }[]>`
     SELECT peer, conversation_id, created
-    FROM open_direct_conversations(${user}, ${peers}::text[], ${peers.map(() => uuidv7())}::uuid[])`
+    FROM open_direct_conversations(${user}, ${peers}::text[], ${peers.map(() => newId())}::uuid[])`
   const fresh = new Map(opened.filter((row) => row.created).map((row) => [row.conversation_id, row.peer]))
   if (fresh.size > 0) {
     const rows = await tx<

@@ -1,9 +1,9 @@
 import { createHash, createHmac, randomBytes } from 'node:crypto'
-import { v7 as uuidv7 } from 'uuid'
 import { REFRESH_GRACE_MS, SESSION_DAYS, STREAM_TICKET_SECONDS } from '../protocol/constants.ts'
 import type { Cursor } from '../protocol/cursor.ts'
 import { Problem } from '../protocol/problems.ts'
 import type { Database, Fragment, Transaction } from './database.ts'
+import { newId } from './ids.ts'
 
 /** A sign-in of an account. One account has many, all live at once. */
 export type DeviceRecord = { id: string; name: string | null; created_at: Date; last_seen_at: Date }
@@ -35,7 +35,7 @@ export class Devices {
   }
 
   async createWithRefreshToken(tx: Transaction, user_id: string, name: string | null) {
-    const device_id = uuidv7()
+    const device_id = newId()
     const refresh_token = newSecret()
     await tx`INSERT INTO devices (user_id, id, name, expires_at) VALUES (${user_id}, ${device_id}, ${name}, now() + ${SESSION_SPAN}::interval)`
     await insertRefreshToken(tx, { user_id, device_id, token: refresh_token, predecessor: null })
@@ -43,7 +43,7 @@ export class Devices {
   }
 
   async createWithCookie(tx: Transaction, user_id: string, name: string | null) {
-    const device_id = uuidv7()
+    const device_id = newId()
     const cookie = newSecret()
     await tx`
       INSERT INTO devices (user_id, id, name, expires_at, cookie_hash)

@@ -17,22 +17,27 @@ const MAX_REMEMBERED = 50_000
 
 /** Signs and verifies access tokens: JWTs (RFC 7519) of 15 minutes. */
 export class AccessTokens {
-  readonly #key: Uint8Array
+  /** Imported once, not once per token. */
+  readonly #key: Promise<CryptoKey>
   /** Verified before and not expired: a signature is checked once per token, not once per request. */
   readonly #verified = new Map<string, Caller>()
 
   constructor(secret: string) {
-    this.#key = new TextEncoder().encode(secret)
+    const algorithm = { name: 'HMAC', hash: 'SHA-256' }
+    this.#key = crypto.subtle.importKey('raw', new TextEncoder().encode(secret), algorithm, false, [
+      'sign',
+      'verify',
+    ])
   }
 
-  sign(user_id: string, device_id: string): Promise<string> {
+  async sign(user_id: string, device_id: string): Promise<string> {
     return new SignJWT({ device_id })
       .setProtectedHeader({ alg: ALGORITHM })
       .setIssuer(ISSUER)
       .setSubject(user_id)
       .setIssuedAt()
       .setExpirationTime(`${ACCESS_TOKEN_SECONDS}s`)
-      .sign(this.#key)
+      .sign(await this.#key)
   }
 
   /** The caller, synchronously where the token is known. Throws or rejects with Problem token_invalid, token_expired. */
@@ -46,7 +51,7 @@ export class AccessTokens {
 
   async #check(token: string): Promise<Caller> {
     try {
-      const { payload } = await jwtVerify(token, this.#key, { issuer: ISSUER, algorithms: [ALGORITHM] })
+      const { payload } = await jwtVerify(token, await this.#key, { issuer: ISSUER, algorithms: [ALGORITHM] })
       const { sub, device_id, exp } = payload
       if (!sub || typeof device_id !== 'string' || !exp) throw new Error('claims are missing')
       const caller: Caller = { user_id: sub, device_id, via: 'bearer', expires_at: exp * 1000 }
