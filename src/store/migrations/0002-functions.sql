@@ -21,17 +21,15 @@ DECLARE
   v_at timestamptz := lock_heads((SELECT array_agg(DISTINCT u.user_id) FROM unnest(p_users) AS u (user_id)));
 BEGIN
   RETURN QUERY
-  WITH given AS (
-    SELECT g.*, row_number() OVER (PARTITION BY g.user_id ORDER BY g.n) AS step
-    FROM unnest(p_users, p_types, p_conversations, p_seqs, p_details) WITH ORDINALITY
-      AS g (user_id, type, conversation_id, seq, detail, n)),
+  WITH placed AS (
+    SELECT g.*, h.last_id + row_number() OVER (PARTITION BY g.user_id ORDER BY g.n) AS id
+      FROM unnest(p_users, p_types, p_conversations, p_seqs, p_details) WITH ORDINALITY
+             AS g (user_id, type, conversation_id, seq, detail, n)
+      JOIN inbox_heads h ON h.user_id = g.user_id),
   moved AS (
-    UPDATE inbox_heads h SET last_id = h.last_id + c.steps, last_at = v_at
-    FROM (SELECT g.user_id, max(g.step) AS steps FROM given g GROUP BY g.user_id) c
-    WHERE h.user_id = c.user_id
-    RETURNING h.user_id, h.last_id - c.steps AS base),
-  placed AS (
-    SELECT g.*, m.base + g.step AS id FROM given g JOIN moved m ON m.user_id = g.user_id),
+    UPDATE inbox_heads h SET last_id = c.last_id, last_at = v_at
+      FROM (SELECT p.user_id, max(p.id) AS last_id FROM placed p GROUP BY p.user_id) c
+     WHERE h.user_id = c.user_id),
   written AS (
     INSERT INTO inbox (user_id, id, at, type, conversation_id, seq, detail)
     SELECT p.user_id, p.id, v_at, p.type::event_type, p.conversation_id, p.seq, p.detail::jsonb FROM placed p)
@@ -45,7 +43,7 @@ END $$;
 CREATE FUNCTION commit_sends(
   p_senders text[], p_keys text[], p_hashes bytea[], p_conversations uuid[], p_ids uuid[],
   p_texts text[], p_client_ids text[], p_replies bigint[], p_data text[])
-RETURNS TABLE (n bigint, status text, conversation_id uuid, seq bigint, at timestamptz, recipients text[], inbox_ids bigint[])
+RETURNS TABLE (n bigint, status text, seq bigint, at timestamptz, recipients text[], inbox_ids bigint[])
 LANGUAGE plpgsql VOLATILE SET enable_seqscan = off AS $$
 #variable_conflict use_column
 DECLARE
@@ -98,27 +96,29 @@ BEGIN
      WHERE c.id = g.conversation_id;
   END IF;
 
+  -- The heads are locked, so what they say here is what is counted on from. Joining the rows with what the UPDATE
+  -- returns instead would be planned as a nested loop over the whole group, squared.
   RETURN QUERY
-  WITH fanned AS (
-    SELECT g.n, m.user_id, g.conversation_id, g.seq, row_number() OVER (PARTITION BY m.user_id ORDER BY g.n) AS step
+  WITH placed AS (
+    SELECT g.n, m.user_id, g.conversation_id, g.seq,
+           h.last_id + row_number() OVER (PARTITION BY m.user_id ORDER BY g.n) AS id
       FROM unnest(p_conversations, v_seq, v_status) WITH ORDINALITY AS g (conversation_id, seq, status, n)
       JOIN members m ON m.conversation_id = g.conversation_id
+      JOIN inbox_heads h ON h.user_id = m.user_id
      WHERE g.status = 'created'),
   moved AS (
-    UPDATE inbox_heads h SET last_id = h.last_id + c.steps, last_at = v_at
-      FROM (SELECT f.user_id, max(f.step) AS steps FROM fanned f GROUP BY f.user_id) c
-     WHERE h.user_id = c.user_id
-    RETURNING h.user_id, h.last_id - c.steps AS base),
-  placed AS (
-    SELECT f.n, f.user_id, m.base + f.step AS id, f.conversation_id, f.seq
-      FROM fanned f JOIN moved m ON m.user_id = f.user_id),
+    UPDATE inbox_heads h SET last_id = c.last_id, last_at = v_at
+      FROM (SELECT p.user_id, max(p.id) AS last_id FROM placed p GROUP BY p.user_id) c
+     WHERE h.user_id = c.user_id),
   written AS (
     INSERT INTO inbox (user_id, id, at, type, conversation_id, seq)
     SELECT p.user_id, p.id, v_at, 'message.created', p.conversation_id, p.seq FROM placed p)
-  SELECT g.n, g.status, g.conversation_id, g.seq, v_at, r.recipients, r.inbox_ids
-    FROM unnest(v_status, v_seq, p_conversations) WITH ORDINALITY AS g (status, seq, conversation_id, n)
-    LEFT JOIN (SELECT p.n, array_agg(p.user_id) AS recipients, array_agg(p.id) AS inbox_ids FROM placed p GROUP BY p.n) r ON r.n = g.n
-   ORDER BY g.n;
+  SELECT p.n, 'created', p.seq, v_at, array_agg(p.user_id), array_agg(p.id)
+    FROM placed p GROUP BY p.n, p.seq
+   UNION ALL
+  SELECT g.n, g.status, g.seq, NULL, NULL, NULL
+    FROM unnest(v_status, v_seq) WITH ORDINALITY AS g (status, seq, n) WHERE g.status <> 'created'
+   ORDER BY 1;
 END $$;
 
 -- Opens direct conversations between one user and others, set-wise. A row per peer that exists; `created` if it is new.
