@@ -52,6 +52,15 @@ test('a DATA_DIR that is a file is refused in plain words', async () => {
   expect(await refusal(join(file, 'below'))).toMatch(/is not inside a folder: choose another DATA_DIR$/)
 })
 
+test.skipIf(process.platform !== 'linux')(
+  'a DATA_DIR where nobody can make folders is refused in plain words',
+  async () => {
+    expect(await refusal('/proc/longwave/data')).toMatch(
+      /^DATA_DIR \/proc\/longwave\/data .*choose another DATA_DIR$/,
+    )
+  },
+)
+
 test('a long path is no obstacle to the unix socket', async () => {
   const dataDir = await makeDataDir('long-'.repeat(40))
   const { socketDir, stop } = await start(dataDir)

@@ -1,5 +1,6 @@
-import { mkdir } from 'node:fs/promises'
-import { resolve } from 'node:path'
+import { existsSync } from 'node:fs'
+import { mkdir, stat } from 'node:fs/promises'
+import { dirname, resolve } from 'node:path'
 import { StartError } from '../../start-error.ts'
 import { findAnswering } from './adopt.ts'
 import { locateBinaries, removeOldCopies } from './binaries.ts'
@@ -47,7 +48,7 @@ export async function startEmbeddedPostgres(options: EmbeddedOptions): Promise<E
   try {
     if (process.platform === 'win32')
       throw new StartError('there is no embedded Postgres on Windows: set DATABASE_URL')
-    await mkdir(dataDir, { recursive: true })
+    await makeFolder(dataDir)
     const lock = await takeOwnerLock(dataDir)
     try {
       const { postmaster, plan, password } = await begin(dataDir, options)
@@ -70,6 +71,13 @@ export async function startEmbeddedPostgres(options: EmbeddedOptions): Promise<E
   } catch (error) {
     throw inPlainWords(error, dataDir)
   }
+}
+
+/** With its parents; Node's own `recursive` never returns where a file system refuses with ENOENT, as /proc does. */
+async function makeFolder(path: string): Promise<void> {
+  if (existsSync(path) && (await stat(path)).isDirectory()) return
+  if (!existsSync(dirname(path))) await makeFolder(dirname(path))
+  await mkdir(path)
 }
 
 async function begin(dataDir: string, { log, signal }: EmbeddedOptions): Promise<Started> {
@@ -113,10 +121,11 @@ function inPlainWords(error: unknown, dataDir: string): unknown {
   const { code, path = dataDir, message } = error as NodeJS.ErrnoException
   if (error instanceof StartError || !(error instanceof Error) || !code || error.name === 'AbortError')
     return error
-  const where = path === dataDir ? `DATA_DIR ${dataDir}` : `${path} in DATA_DIR ${dataDir}`
+  const where = path.startsWith(`${dataDir}/`) ? `${path} in DATA_DIR ${dataDir}` : `DATA_DIR ${dataDir}`
   const reasons: Record<string, string> = {
     EEXIST: `${where} is not a folder: choose another DATA_DIR`,
     ENOTDIR: `${where} is not inside a folder: choose another DATA_DIR`,
+    ENOENT: `${where} is missing and cannot be made: choose another DATA_DIR`,
     EACCES: `no permission for ${where}: give this user (uid ${process.getuid?.()}) the rights, or choose another DATA_DIR`,
     EPERM: `no permission for ${where}: give this user (uid ${process.getuid?.()}) the rights, or choose another DATA_DIR`,
     EROFS: `${where} is on a read-only disk: choose another DATA_DIR`,

@@ -3,9 +3,17 @@ export function postgresEnvironment(extra: Record<string, string> = {}): Record<
   return { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C', TZ: 'UTC', ...extra }
 }
 
-/** The last thing Postgres complained about in its output, on one line without time and pid, or `null`. */
+const passing = 'the database system is' // … starting up, told to a client that came too early
+
+/** What Postgres complained about in its output, on one line without time and pid, or `null`. */
 export function complaintIn(output: string): string | null {
-  const complaints = output.split('\n').filter((line) => /\b(FATAL|PANIC|ERROR):|\berror: /.test(line))
-  const fatal = complaints.findLast((line) => !/\bERROR:/.test(line)) ?? complaints.at(-1)
-  return fatal?.replace(/^.*?(?:(?:FATAL|PANIC|ERROR):|\berror:)\s+/, '').trim() ?? null
+  const lines = output.split('\n').filter((line) => !line.includes(passing))
+  // The first is the cause; after it more goes wrong.
+  const cause =
+    lines.find((line) => /\b(FATAL|PANIC):/.test(line)) ?? lines.find((line) => /\berror:/i.test(line))
+  if (!cause) return null
+  const complaint = cause.replace(/^.*?\b(?:FATAL|PANIC|ERROR|error):\s+/, '').trim()
+  return complaint.includes('No space left')
+    ? `${complaint}: make room, or choose another DATA_DIR`
+    : complaint
 }
