@@ -107,6 +107,13 @@ export const refresh = (services: Services) =>
     problems: ['token_invalid', 'token_reused'],
     async handle({ body }) {
       const { user_id, device_id, refresh_token } = await services.devices.refresh(body.refresh_token)
+      if (refresh_token === undefined) {
+        services.revocations.revoke({ user_id, device_id })
+        throw new Problem(
+          'token_reused',
+          'This refresh token was spent before, so its device was signed out. Sign in again.',
+        )
+      }
       const user = await services.users.get(user_id)
       if (!user) throw new Problem('token_invalid', 'The account no longer exists.')
       return { status: 200, body: await bearerSession(services, user, device_id, refresh_token) }
