@@ -42,6 +42,7 @@ export async function serveEvents(
     const exact = form === 'poll' && query.wait === 0
     const request = { userId: caller.user_id, deviceId: caller.device_id, start, exact }
     const feed = await within(OPEN_WITHIN_MS, Feed.open(services.hub, services.inbox, request), dispose)
+    refuseSignedOut(services, caller, feed)
     if (typeof asked === 'object' && !feed.opening.reset) acknowledge(services, caller, asked)
     if (form === 'poll') await answerPoll(services, response, feed, query)
     else openStream(services, response, feed, { form, query, caller })
@@ -55,6 +56,13 @@ export async function serveEvents(
 
 function dispose(feed: Feed): void {
   feed[Symbol.dispose]()
+}
+
+/** Whoever was signed out before the feed could be told of it, while it was being opened. */
+function refuseSignedOut({ revocations }: Services, caller: Caller, feed: Feed): void {
+  if (!revocations.has(caller)) return
+  dispose(feed)
+  throw new Problem('signed_out', 'This device was signed out. Sign in again.')
 }
 
 async function bodyFields(incoming: IncomingMessage): Promise<Record<string, unknown>> {

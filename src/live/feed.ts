@@ -42,6 +42,8 @@ export class Feed implements Reader, Disposable {
   readonly #log: Log
   readonly #deviceId: string
   #sink: Sink | undefined
+  /** It may happen before there is a sink to tell. */
+  #isSignedOut = false
   #phase: 'opened' | 'backfill' | 'live' | 'ended' = 'opened'
 
   private constructor(lease: SubscriberLease, log: Log, opening: Opening, deviceId: string) {
@@ -84,7 +86,8 @@ export class Feed implements Reader, Disposable {
   /** Begins to push into `sink`. */
   deliver(sink: Sink, pageSize = PAGE): void {
     this.#sink = sink
-    void this.#backfill(sink, pageSize)
+    if (this.#isSignedOut) sink.signedOut()
+    else void this.#backfill(sink, pageSize)
   }
 
   /** A live reader cannot take more just now: from here on it reads the log at its own pace until it has caught up. */
@@ -105,7 +108,9 @@ export class Feed implements Reader, Disposable {
   }
 
   onSignedOut(deviceId: string): void {
-    if (deviceId === this.#deviceId && this.#phase !== 'ended') this.#sink?.signedOut()
+    if (deviceId !== this.#deviceId || this.#phase === 'ended') return
+    this.#isSignedOut = true
+    this.#sink?.signedOut()
   }
 
   [Symbol.dispose](): void {
