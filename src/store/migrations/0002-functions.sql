@@ -143,8 +143,8 @@ BEGIN
         ON d.user_a = least(p_user COLLATE "C", g.peer) AND d.user_b = greatest(p_user COLLATE "C", g.peer)),
   made AS (
     INSERT INTO conversations (id, kind, created_at, members_count, last_activity_at)
-    SELECT o.conversation_id, 'direct', date_trunc('milliseconds', clock_timestamp()), 2, clock_timestamp()
-      FROM opened o WHERE o.created),
+    SELECT o.conversation_id, 'direct', t.at, 2, t.at
+      FROM opened o, date_trunc('milliseconds', clock_timestamp()) AS t (at) WHERE o.created),
   joined AS (
     INSERT INTO members (conversation_id, user_id, role, joined_at, from_seq, read_seq)
     SELECT o.conversation_id, m.user_id, 'member', date_trunc('milliseconds', clock_timestamp()), 1, 0
