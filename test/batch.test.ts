@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Gateway } from '../src/app.ts'
 import type { Conversation, Message } from '../src/protocol/types.ts'
-import { newId as uuidv7 } from '../src/store/ids.ts'
+import { newId } from '../src/store/ids.ts'
 import { startGateway } from './support/gateway.ts'
 import { Person } from './support/person.ts'
 import { startPostgres, type TestPostgres } from './support/postgres.ts'
@@ -76,7 +76,7 @@ describe('a batch', () => {
     [[]],
     [{}],
     [undefined],
-    [Array.from({ length: 101 }, (_, n) => ({ conversation_id: uuidv7(), text: 'a', client_id: `${n}` }))],
+    [Array.from({ length: 101 }, (_, n) => ({ conversation_id: newId(), text: 'a', client_id: `${n}` }))],
   ])('# %# is refused whole', async (messages) => {
     expectProblem(await post(messages), 422, 'validation_failed')
   })
@@ -108,7 +108,7 @@ describe('a batch', () => {
       [{ ...good(), client_id: 'x'.repeat(65) }, 422, 'validation_failed'],
       [{ ...good(), data: 'x' }, 422, 'validation_failed'],
       [{ ...good(), reply_to: 1_000_000 }, 422, 'reply_not_found'],
-      [{ ...good(), conversation_id: uuidv7() }, 404, 'not_found'],
+      [{ ...good(), conversation_id: newId() }, 404, 'not_found'],
       [{ ...good(), conversation_id: foreign }, 404, 'not_found'],
       [toPeople([], 'a'), 422, 'validation_failed'],
       [{ to: bob.id, text: 'a', client_id: 'a' }, 422, 'validation_failed'],

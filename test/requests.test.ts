@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Gateway } from '../src/app.ts'
-import { newId as uuidv7 } from '../src/store/ids.ts'
+import { newId } from '../src/store/ids.ts'
 import { startGateway } from './support/gateway.ts'
 import { call, Person } from './support/person.ts'
 import { startPostgres, type TestPostgres } from './support/postgres.ts'
@@ -58,7 +58,7 @@ describe('P6 a conversation of others', () => {
       const answer = await stranger.call(method, `/v1/conversations/${id}${own}`, body)
       return expectProblem(answer, 404, 'not_found')
     }
-    const nowhere = await ask(uuidv7())
+    const nowhere = await ask(newId())
     expect(await ask(chat)).toEqual(nowhere)
     expect(await ask(group)).toEqual(nowhere)
     for (const malformed of ['0', 'x'.repeat(300), `${group}0`, '%00', '%ff', '..%2f', randomUUID()]) {

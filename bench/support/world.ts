@@ -1,6 +1,6 @@
-import { v7 as uuidv7 } from 'uuid'
 import { AccessTokens } from '../../src/http/auth/tokens.ts'
 import type { Database, Sql } from '../../src/store/database.ts'
+import { newId } from '../../src/store/ids.ts'
 import { migrate } from '../../src/store/migrate.ts'
 import { sharedSecret } from '../../src/store/secrets.ts'
 
@@ -29,7 +29,7 @@ export async function seedWorld(database: Database, plan: WorldPlan): Promise<Wo
     { length: plan.users },
     (_, index) => `bench-user-${String(index).padStart(9, '0')}`,
   )
-  const conversationIds = plan.conversations.map(() => uuidv7())
+  const conversationIds = plan.conversations.map(() => newId())
   await insertUsers(database.sql, userIds)
   await insertConversations(database.sql, plan, conversationIds)
   await insertMembers(database.sql, plan, userIds, conversationIds)
@@ -58,7 +58,7 @@ async function insertConversations(sql: Sql, { conversations }: WorldPlan, ids: 
   await sql`
     INSERT INTO conversations (id, kind, created_at, members_count, last_activity_at)
     SELECT id, CASE members WHEN 2 THEN 'direct' ELSE 'group' END::conversation_kind, now(), members, now()
-    FROM unnest(${ids}::uuid[], ${conversations.map((members) => members.length)}::int[]) AS c (id, members)`
+    FROM unnest(${ids}::uuid[], ${conversations.map((members) => members.length)}::bigint[]) AS c (id, members)`
 }
 
 async function insertMembers(sql: Sql, plan: WorldPlan, userIds: string[], ids: string[]): Promise<void> {
