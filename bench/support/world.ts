@@ -35,7 +35,6 @@ export async function seedWorld(database: Database, plan: WorldPlan): Promise<Wo
   await insertMembers(database.sql, plan, userIds, conversationIds)
   // A database that has run for a while has its statistics.
   await database.sql`VACUUM ANALYZE users, devices, inbox_heads, conversations, direct_conversations, members`
-  await database.sql`CHECKPOINT`
   return { userIds, conversationIds, tokenOf: (user) => tokens.sign(userIds[user] ?? '', deviceOf(user)) }
 }
 
