@@ -77,7 +77,13 @@ async function locateDatabase(
   stack: AsyncDisposableStack,
 ): Promise<DatabaseOptions> {
   if (config.databaseUrl !== undefined) return { url: config.databaseUrl }
-  const embedded = await startEmbeddedPostgres({ dataDir: config.dataDir, log })
+  // The first line of the log is the address: what comes before it is for those who look closer.
+  const quiet = {
+    info: (fields: object, message: string) => log.debug(fields, message),
+    warn: (fields: object, message: string) => log.warn(fields, message),
+    error: (fields: object, message: string) => log.error(fields, message),
+  }
+  const embedded = await startEmbeddedPostgres({ dataDir: config.dataDir, log: quiet })
   stack.defer(() => embedded.stop())
   return embedded
 }

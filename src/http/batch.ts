@@ -61,8 +61,12 @@ function outcomeOf<T>(work: () => T): T | Problem {
   }
 }
 
+function isMulticast(item: Item): item is Multicast {
+  return item.to !== undefined
+}
+
 function recipientsOf(item: Item): number {
-  return 'to' in item ? new Set(item.to).size : 1
+  return isMulticast(item) ? new Set(item.to).size : 1
 }
 
 function failed(problem: Problem): Result {
@@ -73,7 +77,9 @@ function failed(problem: Problem): Result {
 type Peers = { holdsKey: ReadonlyMap<Item, boolean>; conversations: ReadonlyMap<string, string> }
 
 async function preparePeers(services: Services, me: string, items: (Item | Problem)[]): Promise<Peers> {
-  const multicasts = items.filter((item): item is Multicast => !(item instanceof Problem) && 'to' in item)
+  const multicasts = items.filter(
+    (item): item is Multicast => !(item instanceof Problem) && isMulticast(item),
+  )
   if (multicasts.length === 0) return { holdsKey: new Map(), conversations: new Map() }
   const claims = multicasts.map((item) => ({ key: item.client_id, request_hash: hashOf(item) }))
   const held = await claimMulticastKeys(services.database.sql, me, claims)
@@ -90,7 +96,7 @@ function hashOf({ to, text, data = null }: Multicast): Buffer {
 
 async function sendItem(services: Services, me: string, item: Item, peers: Peers): Promise<Result> {
   try {
-    if ('to' in item) return await multicast(services, me, item, peers)
+    if (isMulticast(item)) return await multicast(services, me, item, peers)
     const sent = await services.committer.commit(newSend(me, item.conversation_id, item, item.client_id))
     return { status: statusOf(sent), message: sent.message }
   } catch (error) {

@@ -16,6 +16,10 @@ export async function readJson(incoming: IncomingMessage): Promise<unknown> {
     return undefined
   }
   if (Number(length) > MAX_BODY_BYTES) throw tooLarge()
+  const encoding = incoming.headers['content-encoding']
+  if (encoding !== undefined && encoding !== 'identity') {
+    throw new Problem('unsupported_media_type', 'Send the body as it is, without a Content-Encoding.')
+  }
   if (!isJson(incoming)) {
     throw new Problem('unsupported_media_type', 'Send the body as JSON with Content-Type: application/json.')
   }

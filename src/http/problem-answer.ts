@@ -21,10 +21,11 @@ export function toProblem(error: unknown): Problem {
 
 export const PROBLEM_TYPE = 'application/problem+json'
 
-/** Headers of an error's answer. RFC 9457, RFC 9110 for Retry-After. */
+/** Headers of an error's answer. RFC 9457; RFC 9110 for Retry-After and WWW-Authenticate. */
 export function problemHeaders(problem: Problem): Record<string, string> {
   return {
     'Content-Type': PROBLEM_TYPE,
+    ...(problem.status === 401 && { 'WWW-Authenticate': 'Bearer' }),
     ...(problem.retryAfter !== undefined && { 'Retry-After': String(problem.retryAfter) }),
   }
 }

@@ -8,6 +8,7 @@ import {
 } from 'node:http'
 import { createSecureServer, type Http2SecureServer, type Http2Session } from 'node:http2'
 import type { AddressInfo } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { getRequestListener } from '@hono/node-server'
 import type { Config } from '../config.ts'
 import { STREAM_BUFFER_BYTES } from '../delivery/sse.ts'
@@ -36,6 +37,7 @@ export class GatewayServer {
     const listener = createListener(services, site)
     const { tls } = services.config
     this.#server = tls ? this.#createSecure(tls, listener) : createPlain(listener)
+    this.#server.on('clientError', refuseMalformed)
   }
 
   /** Resolves with where it listens, as a URL. Rejects with StartError. */
@@ -78,6 +80,26 @@ export class GatewayServer {
     })
     return server
   }
+}
+
+/** What Node cannot parse never becomes a request, so it is answered here. */
+function refuseMalformed(error: NodeJS.ErrnoException, socket: Duplex): void {
+  if (!socket.writable || error.code === 'ECONNRESET') {
+    socket.destroy()
+    return
+  }
+  const detail = 'The request is not valid HTTP, or its headers are too long. Send less, or check the client.'
+  const problem = new Problem('malformed_request', detail)
+  const body = JSON.stringify(problem)
+  const headers = {
+    ...problemHeaders(problem),
+    'Content-Length': Buffer.byteLength(body),
+    'Cache-Control': 'private, no-store',
+    'X-Request-Id': randomUUID(),
+    Connection: 'close',
+  }
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
+  socket.end(`HTTP/1.1 400 Bad Request\r\n${lines.join('')}\r\n${body}`)
 }
 
 function createPlain(listener: RequestListener): Server {

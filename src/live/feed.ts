@@ -44,6 +44,7 @@ export class Feed implements Reader, Disposable {
   #sink: Sink | undefined
   /** It may happen before there is a sink to tell. */
   #isSignedOut = false
+  #resetBefore: { reason: ResetReason; opening: Opening } | undefined
   #phase: 'opened' | 'backfill' | 'live' | 'ended' = 'opened'
 
   private constructor(lease: SubscriberLease, log: Log, opening: Opening, deviceId: string) {
@@ -86,6 +87,8 @@ export class Feed implements Reader, Disposable {
   /** Begins to push into `sink`. */
   deliver(sink: Sink, pageSize = PAGE): void {
     this.#sink = sink
+    const before = this.#resetBefore
+    if (before) sink.reset(before.reason, before.opening)
     if (this.#isSignedOut) sink.signedOut()
     else void this.#backfill(sink, pageSize)
   }
@@ -104,7 +107,8 @@ export class Feed implements Reader, Disposable {
   onReset(reason: ResetReason, opening: Opening): void {
     if (this.#phase === 'ended') return
     this.position = opening.after
-    this.#sink?.reset(reason, opening)
+    if (this.#sink) this.#sink.reset(reason, opening)
+    else this.#resetBefore = { reason, opening }
   }
 
   onSignedOut(deviceId: string): void {

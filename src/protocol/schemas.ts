@@ -160,7 +160,7 @@ export const newMessageBody = z.object({
 
 const batchItem = z.union(
   [
-    newMessageBody.extend({ conversation_id: uuid, client_id: idempotencyKey }),
+    newMessageBody.extend({ conversation_id: uuid, client_id: idempotencyKey, to: z.undefined().optional() }),
     newMessageBody.omit({ reply_to: true }).extend({ to: z.array(userId).min(1), client_id: idempotencyKey }),
   ],
   { error: 'needs text, client_id and either conversation_id or to' },

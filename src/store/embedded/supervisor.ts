@@ -62,7 +62,7 @@ async function bringBack(
     if (signal.aborted) return null
     try {
       const postmaster = await restart(signal)
-      log.info({ pid: postmaster.process.pid, port: postmaster.port }, 'Postgres is back')
+      log.warn({ pid: postmaster.process.pid, port: postmaster.port }, 'Postgres is back')
       return postmaster
     } catch (error) {
       if (signal.aborted) return null
