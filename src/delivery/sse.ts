@@ -27,7 +27,7 @@ const MAX_STALL_MS = 15_000
 const END_GRACE_MS = 2_000
 
 /** Headers of every stream, also of one that only says `bye`. Own headers: no middleware may touch this answer later. */
-export function writeStreamHead(response: ServerResponse, contentType: StreamOptions['contentType']): void {
+function writeStreamHead(response: ServerResponse, contentType: StreamOptions['contentType']): void {
   response.writeHead(200, {
     'content-type': contentType,
     // haproxy runs an event behind without no-transform; nginx holds streams back without the second;

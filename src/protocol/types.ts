@@ -1,6 +1,6 @@
 /** The things of the wire, as JSON carries them. Times: RFC 3339, UTC, milliseconds. */
 
-export type Json = null | boolean | number | string | Json[] | { [name: string]: Json }
+type Json = null | boolean | number | string | Json[] | { [name: string]: Json }
 export type Data = { [name: string]: Json }
 
 export type User = {
@@ -20,7 +20,7 @@ export type Member = {
   read_seq: number
 }
 
-export type Reaction = { emoji: string; count: number; user_ids: string[] }
+type Reaction = { emoji: string; count: number; user_ids: string[] }
 
 export type Message = {
   id: string

@@ -16,7 +16,7 @@ import { until } from './wait.ts'
 const ownerScript = fileURLToPath(new URL('./embedded-postgres-owner.ts', import.meta.url))
 
 /** What the owner's process tells, one JSON line each. */
-export type Told = {
+type Told = {
   kind: string
   message?: string
   reason?: string

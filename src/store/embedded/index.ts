@@ -14,8 +14,6 @@ import { findPostmaster, type Postmaster, stopPostmaster } from './postmaster.ts
 import { gatewayRole } from './settings.ts'
 import { type EmbeddedLog, supervise } from './supervisor.ts'
 
-export type { EmbeddedLog } from './supervisor.ts'
-
 /** An embedded Postgres that is kept running until `stop`. */
 export type EmbeddedPostgres = {
   /** Over TCP, with user, password and the database `longwave`. */

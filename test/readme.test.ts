@@ -1,0 +1,53 @@
+import { execFile } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import type { Gateway } from '../src/app.ts'
+import { startGateway } from './support/gateway.ts'
+import { startPostgres, type TestPostgres } from './support/postgres.ts'
+
+const README = readFileSync(new URL('../README.md', import.meta.url), 'utf8')
+const run = promisify(execFile)
+
+let postgres: TestPostgres
+let gateway: Gateway
+
+beforeAll(async () => {
+  postgres = await startPostgres()
+  gateway = await startGateway(postgres.url)
+})
+
+afterAll(async () => {
+  await gateway?.[Symbol.asyncDispose]()
+  await postgres?.[Symbol.asyncDispose]()
+})
+
+/** The commands of a section, word for word but for the address. */
+function commandsOf(section: string): string[] {
+  const text = README.split('\n## ').find((each) => each.startsWith(section)) ?? ''
+  return [...text.matchAll(/```sh\n(.*?)```/gs)].map(([, commands = '']) =>
+    commands.replace('http://127.0.0.1:8080', gateway.url),
+  )
+}
+
+test('the commands of the README work as they stand', async () => {
+  const [setUp = '', listen = '', send = '', longPoll = ''] = commandsOf('With curl')
+  const script = [
+    setUp,
+    'heard=$(mktemp)',
+    `${listen.trim()} > "$heard" &`,
+    'listener=$!',
+    // The listener is there when it has said hello.
+    'until grep -q "event: heartbeat" "$heard"; do sleep 0.05; done',
+    `first=$(${send.trim()})`,
+    `second=$(${send.trim()})`,
+    'until grep -q message.created "$heard"; do sleep 0.05; done',
+    `polled=$(${longPoll.trim()})`,
+    'kill $listener',
+    'echo "$first" | json .text; echo "$first" | json .id; echo "$second" | json .id; echo "$polled" | json .events.length',
+    'grep -c message.created "$heard"; rm "$heard"',
+  ]
+  const { stdout } = await run('bash', ['-c', script.join('\n')], { timeout: 25_000 })
+  const [text, id, again, polled, heard] = stdout.trim().split('\n')
+  expect([text, again, polled, heard]).toEqual(['Hello Ben', id, '2', '1'])
+})
