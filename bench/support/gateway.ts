@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 
 const ROOT = new URL('../../', import.meta.url)
@@ -22,15 +23,11 @@ export async function startGateway(
   database: string,
   nodeFlags: readonly string[],
 ): Promise<Gateway> {
-  const child = spawn(
-    process.execPath,
-    ['--disable-warning=ExperimentalWarning', ...nodeFlags, 'src/main.ts'],
-    {
-      cwd: ROOT,
-      env: { ...process.env, PORT: '0', RATE_LIMITS: 'off', LOG_LEVEL: 'info', ...environment },
-      stdio: ['ignore', 'pipe', 'inherit'],
-    },
-  )
+  const child = spawn(process.execPath, [...nodeFlags, ...startArguments()], {
+    cwd: ROOT,
+    env: { ...process.env, PORT: '0', RATE_LIMITS: 'off', LOG_LEVEL: 'info', ...environment },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
   const stop = async () => {
     if (child.exitCode !== null || child.signalCode !== null) return
     const ended = once(child, 'exit')
@@ -47,6 +44,16 @@ export async function startGateway(
     await stop()
     throw error
   }
+}
+
+/** What `npm start` gives to node, so that the gateway measured is the gateway that people run. */
+function startArguments(): string[] {
+  const { scripts } = JSON.parse(readFileSync(new URL('package.json', ROOT), 'utf8')) as {
+    scripts: { start: string }
+  }
+  const [command, ...rest] = scripts.start.split(' ')
+  if (command !== 'node') throw new Error(`the start script is not a plain node command: ${scripts.start}`)
+  return rest
 }
 
 /** Reads the log to its end: for the address, and so that no warning goes unseen. */
