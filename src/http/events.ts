@@ -18,6 +18,8 @@ import type { Services } from './services.ts'
 const MAX_AGE_MS = 4 * 3_600_000
 /** Opening a feed takes one query; a database that does not answer is as good as away. */
 const OPEN_WITHIN_MS = 8_000
+/** A poll's answer waits so long for its acknowledgement, so that the next request finds it. */
+const ACKNOWLEDGE_WITHIN_MS = 1_000
 
 type Form = 'text/event-stream' | 'application/octet-stream' | 'poll'
 
@@ -43,8 +45,9 @@ export async function serveEvents(
     const request = { userId: caller.user_id, deviceId: caller.device_id, start, exact }
     const feed = await within(OPEN_WITHIN_MS, Feed.open(services.hub, services.inbox, request), dispose)
     refuseSignedOut(services, caller, feed)
-    if (typeof asked === 'object' && !feed.opening.reset) acknowledge(services, caller, asked)
-    if (form === 'poll') await answerPoll(services, response, feed, query)
+    const isGood = typeof asked === 'object' && !feed.opening.reset
+    const acknowledged = isGood ? acknowledge(services, caller, asked) : undefined
+    if (form === 'poll') await answerPoll(services, response, feed, query, acknowledged)
     else openStream(services, response, feed, { form, query, caller })
   } catch (error) {
     const reason = form === 'poll' || response.headersSent ? undefined : reasonFor(toProblem(error))
@@ -105,12 +108,18 @@ function startOf(incoming: IncomingMessage, query: EventsQuery): Start | undefin
   return cursor
 }
 
-/** Asking with a good cursor acknowledges all up to it. */
-function acknowledge({ acknowledgements, log }: Services, caller: Caller, cursor: Cursor): void {
+/** Asking with a good cursor acknowledges all up to it. Resolves when that is written, or could not be for now. */
+async function acknowledge(
+  { acknowledgements, log }: Services,
+  caller: Caller,
+  cursor: Cursor,
+): Promise<void> {
   const { user_id, device_id } = caller
-  acknowledgements
-    .record({ user_id, device_id, cursor })
-    .catch((error: unknown) => log.debug({ err: error }, 'acknowledgement not written'))
+  try {
+    await within(ACKNOWLEDGE_WITHIN_MS, acknowledgements.record({ user_id, device_id, cursor }))
+  } catch (error) {
+    log.debug({ err: error }, 'acknowledgement not written')
+  }
 }
 
 async function answerPoll(
@@ -118,6 +127,7 @@ async function answerPoll(
   response: ServerResponse,
   feed: Feed,
   query: EventsQuery,
+  acknowledged: Promise<void> | undefined,
 ): Promise<void> {
   const gone = new AbortController()
   response.once('close', () => gone.abort())
@@ -126,6 +136,7 @@ async function answerPoll(
     waitMs: services.delivery.isDraining ? 0 : (query.wait ?? DEFAULT_WAIT_SECONDS) * 1_000,
     signal: gone.signal,
   })
+  await acknowledged
   if (gone.signal.aborted) return
   response.writeHead(200, { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(body) })
   response.end(body)
