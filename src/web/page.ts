@@ -1,1 +1,10 @@
-export {}
+import { Chat } from './chat.ts'
+import { find, setText } from './dom.ts'
+import { takeNotice, whoAmI } from './session.ts'
+import { signIn } from './sign-in.ts'
+
+const starting = find('starting', HTMLElement)
+const known = await whoAmI((error) => setText(starting, `${error.message} Trying again…`))
+starting.hidden = true
+const user = known ?? (await signIn(takeNotice()))
+await new Chat(user).start()

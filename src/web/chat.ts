@@ -1,0 +1,144 @@
+import type { Conversation, User } from '../protocol/types.ts'
+import { ApiError, SIGNED_OUT } from './api.ts'
+import { chatViews } from './chat-views.ts'
+import { Conversations } from './conversations.ts'
+import { batched, find, setText } from './dom.ts'
+import type { InboxEvent } from './inbox-event.ts'
+import { Outbox } from './outbox.ts'
+import { People } from './people.ts'
+import { guardAccount, restart, signOut, whoAmI } from './session.ts'
+import { startConversation } from './start-conversation.ts'
+import { Stream, type StreamState } from './stream.ts'
+import { Thread } from './thread.ts'
+
+const STATES: Record<StreamState, string> = {
+  connecting: 'connecting…',
+  live: 'live',
+  reconnecting: 'reconnecting…',
+}
+
+/** The signed-in page: what is known, what is on its way, and the stream that keeps both true. */
+export class Chat {
+  readonly #me: User
+  readonly #people: People
+  readonly #conversations: Conversations
+  readonly #threads = new Map<string, Thread>()
+  readonly #outbox: Outbox
+  readonly #stream: Stream
+  readonly #changed: () => void
+  #verifying: Promise<boolean> | undefined
+
+  constructor(me: User) {
+    this.#me = me
+    this.#changed = batched(() => render())
+    this.#people = new People(me, this.#changed)
+    this.#conversations = new Conversations(me.id, this.#changed)
+    this.#outbox = new Outbox(me.id, {
+      changed: this.#changed,
+      // The list waits for the event, which counts; the thread need not.
+      committed: (message) => this.#threads.get(message.conversation_id)?.put(message),
+    })
+    this.#stream = new Stream({
+      onEvent: (event) => this.#apply(event),
+      onReset: () => void this.#load(),
+      onState: (state) => this.#showState(state),
+      onRefused: () => void this.#verifyAccount(),
+    })
+    const [people, conversations, outbox] = [this.#people, this.#conversations, this.#outbox]
+    const render = chatViews({ me, people, conversations, outbox, opened: () => this.#opened() })
+  }
+
+  async start(): Promise<void> {
+    guardAccount(this.#me)
+    this.#wire()
+    this.#outbox.start()
+    this.#showState('connecting')
+    find('chat', HTMLElement).hidden = false
+    await this.#load()
+  }
+
+  /** Everything anew, and from there on by the stream. */
+  async #load(): Promise<void> {
+    if (!(await this.#verifyAccount())) return
+    const cursor = await this.#conversations.load()
+    // History read from here on reaches at least up to the cursor, so that nothing falls between the two.
+    this.#threads.clear()
+    this.#changed()
+    this.#conversations.want(this.#openId)
+    this.#stream.open(cursor)
+  }
+
+  /** A stream that is refused or begins anew may be somebody else's by now. */
+  #verifyAccount(): Promise<boolean> {
+    this.#verifying ??= whoAmI().then((user) => {
+      this.#verifying = undefined
+      if (user && user.id !== this.#me.id) restart('')
+      return user?.id === this.#me.id
+    })
+    return this.#verifying
+  }
+
+  #apply(event: InboxEvent): void {
+    this.#conversations.apply(event)
+    if (!('message' in event)) return
+    const { conversation_id, sender_id, client_id } = event.message
+    this.#threads.get(conversation_id)?.put(event.message)
+    if (sender_id === this.#me.id && client_id !== null) this.#outbox.drop(client_id)
+  }
+
+  #showState(state: StreamState): void {
+    const status = find('status', HTMLElement)
+    status.dataset.state = state
+    setText(status, STATES[state])
+    if (state === 'live') this.#outbox.hurry()
+  }
+
+  /** The address says which conversation is open: `#<id>`. */
+  get #openId(): string {
+    return location.hash.slice(1)
+  }
+
+  /** What is on screen; begins to load its messages if they are new here. */
+  #opened(): { conversation: Conversation; thread: Thread } | undefined {
+    const conversation = this.#conversations.get(this.#openId)
+    if (!conversation) return undefined
+    const known = this.#threads.get(conversation.id)
+    if (known) return { conversation, thread: known }
+    const thread = new Thread(conversation.id, this.#changed)
+    this.#threads.set(conversation.id, thread)
+    void thread.load()
+    return { conversation, thread }
+  }
+
+  #wire(): void {
+    startConversation(this.#me, (conversation) => {
+      this.#conversations.put(conversation)
+      location.hash = conversation.id
+    })
+    find('sign-out', HTMLButtonElement).addEventListener('click', () => void this.#signOut())
+    addEventListener('hashchange', () => {
+      this.#changed()
+      // On a phone this would open the keyboard over what is to be read.
+      if (matchMedia('(hover: hover)').matches) {
+        queueMicrotask(() => find('message-text', HTMLTextAreaElement).focus())
+      }
+    })
+    document.addEventListener('visibilitychange', this.#changed)
+    addEventListener('online', () => {
+      this.#stream.hurry()
+      this.#outbox.hurry()
+    })
+    addEventListener(SIGNED_OUT, () => restart('Your session has ended. Sign in again.'))
+  }
+
+  async #signOut(): Promise<void> {
+    const unsent = this.#outbox.size
+    if (unsent > 0 && !confirm(`Not sent yet: ${unsent}. Sign out and discard?`)) return
+    try {
+      await signOut(() => this.#outbox.clear())
+    } catch (cause) {
+      if (!(cause instanceof ApiError)) throw cause
+      setText(find('chat-error', HTMLElement), cause.message)
+    }
+  }
+}

@@ -1,0 +1,47 @@
+import type { Conversation } from '../protocol/types.ts'
+import { find, setText } from './dom.ts'
+import { scrollPlace } from './scroll-place.ts'
+import type { Thread } from './thread.ts'
+
+type Parts = {
+  titleOf(conversation: Conversation): string
+  showMessages(conversation: Conversation, thread: Thread): void
+}
+
+/** The open conversation around its messages: title, older ones, place on the scroll. Returns its render function. */
+export function conversationView({ titleOf, showMessages }: Parts) {
+  const older = find('older', HTMLButtonElement)
+  const keepPlace = scrollPlace()
+  let shown: Thread | undefined
+  older.addEventListener('click', () => void (shown && readOlder(shown, older)))
+  return (conversation: Conversation, thread: Thread) => {
+    const isOther = thread !== shown
+    shown = thread
+    keepPlace(() => {
+      older.hidden = thread.state !== 'failed' && !thread.hasOlder
+      setText(older, thread.state === 'failed' ? 'Try again' : 'Older messages')
+      showMessages(conversation, thread)
+      describe(conversation, thread, titleOf(conversation))
+    }, isOther)
+  }
+}
+
+async function readOlder(thread: Thread, older: HTMLButtonElement): Promise<void> {
+  older.disabled = true
+  await (thread.state === 'failed' ? thread.load() : thread.loadOlder())
+  older.disabled = false
+}
+
+function describe(conversation: Conversation, thread: Thread, title: string): void {
+  const { kind, peer, members_count } = conversation
+  const people = `${members_count} ${members_count === 1 ? 'person' : 'people'}`
+  setText(find('conversation-title', HTMLElement), title)
+  setText(
+    find('conversation-detail', HTMLElement),
+    kind === 'group' ? people : peer?.username ? `@${peer.username}` : '',
+  )
+  setText(find('thread-trouble', HTMLElement), thread.trouble)
+  find('log', HTMLElement).setAttribute('aria-busy', String(thread.state === 'loading'))
+  find('nothing-yet', HTMLElement).hidden =
+    thread.state !== 'ready' || find('messages', HTMLElement).childElementCount > 0
+}

@@ -1,0 +1,27 @@
+import type { Conversation } from '../protocol/types.ts'
+import { put } from './api.ts'
+
+const SETTLE_MS = 400
+
+/** Marks the open conversation as read while a person can see it. The count itself changes by the event that follows. */
+export function readMarks(open: () => Conversation | undefined): () => void {
+  let timer: ReturnType<typeof setTimeout> | undefined
+  let marked = ''
+  const mark = async () => {
+    timer = undefined
+    const conversation = open()
+    if (!conversation || document.visibilityState !== 'visible' || conversation.unread_count === 0) return
+    const place = `${conversation.id} ${conversation.last_seq}`
+    if (place === marked) return
+    marked = place
+    try {
+      await put(`/v1/conversations/${conversation.id}/read`, { seq: conversation.last_seq })
+    } catch {
+      // The next message, or a look at the page, tries again.
+      marked = ''
+    }
+  }
+  return () => {
+    if (timer === undefined) timer = setTimeout(() => void mark(), SETTLE_MS)
+  }
+}
