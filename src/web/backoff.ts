@@ -8,7 +8,7 @@ export function backoff(failures: number): number {
   return Math.min(LONGEST_MS, FIRST_MS * 2 ** failures) * (0.5 + Math.random())
 }
 
-export function pause(ms: number): Promise<void> {
+function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms))
 }
 
