@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Database } from '../../src/store/database.ts'
@@ -21,6 +21,8 @@ export function createDatabase(serverUrl: string | undefined): Promise<BenchData
 
 async function createEmbedded(): Promise<BenchDatabase> {
   const dataDir = await mkdtemp(join(tmpdir(), 'longwave-bench-'))
+  // Postgres' own user can enter, so that nothing is put elsewhere.
+  await chmod(dataDir, 0o755)
   const log = { debug() {}, info() {}, warn: console.error, error: console.error }
   const start = () => startEmbeddedPostgres({ dataDir, log })
   return {
