@@ -2,6 +2,8 @@ import { start } from './app.ts'
 import { loadConfig } from './config.ts'
 import { StartError } from './start-error.ts'
 
+const GONE_WITHIN_MS = 9_500
+
 try {
   const gateway = await start(loadConfig(process.env))
   let isEnding = false
@@ -9,6 +11,8 @@ try {
     // A second Ctrl-C means: now. The embedded Postgres survives that and is adopted by the next start.
     if (isEnding && hasty) process.exit(130)
     isEnding = true
+    // A Postgres that hangs must not keep us: whoever sent the signal kills after 10 s.
+    setTimeout(() => process.exit(1), GONE_WITHIN_MS).unref()
     void gateway.drain(hasty).then(() => process.exit(0))
   }
   process.on('SIGTERM', () => end(false))
