@@ -1,11 +1,11 @@
 import type { Bench } from './support/bench.ts'
-import { coresNote } from './support/cpu.ts'
 import { measureSends, sendFigures, startSender, targetsOf } from './support/sending.ts'
 import { randomMembers } from './support/world.ts'
 
 const USERS = 10_000
 const GROUPS = 256
 const MEMBERS = 100
+const GOALS = { connections: 64, perSecond: 400 }
 
 /** Durable sends into groups of a hundred: a hundred inbox rows each. */
 export const groups: Bench = {
@@ -17,7 +17,6 @@ export const groups: Bench = {
     const sender = startSender(context)
     const { connections, seconds } = context
     const run = await measureSends(sender, gateway, { url: gateway.url, connections, seconds, targets })
-    const figures = sendFigures(`groups of 100, ${connections} connections`, run, { perSecond: 400 })
-    return figures.map((figure, index) => (index === 0 ? { ...figure, note: coresNote(run.cpu) } : figure))
+    return sendFigures('groups of 100', connections, run, GOALS)
   },
 }

@@ -1,6 +1,6 @@
 import type { SenderTasks, SendJob, SendReport } from '../load/sender.ts'
 import { atLeast, type BenchContext, type Figure, round } from './bench.ts'
-import { type CpuUse, countCpu } from './cpu.ts'
+import { type CpuUse, coresNote, countCpu } from './cpu.ts'
 import type { Gateway } from './gateway.ts'
 import { startWorker, type Worker } from './worker.ts'
 import type { World } from './world.ts'
@@ -44,21 +44,26 @@ export async function measureSends(
   return { ...report, cpu: stopCounting(), perSecond: report.created / report.seconds }
 }
 
+/** What to reach with so many connections. */
+export type SendGoals = { connections: number; perSecond: number; p99?: number }
+
 /** The lines about one run of a sender. */
-export function sendFigures(
-  title: string,
-  run: SendRun,
-  goals: { perSecond: number; p99?: number },
-): Figure[] {
+export function sendFigures(name: string, connections: number, run: SendRun, goals: SendGoals): Figure[] {
   const { latency, cpu, created, failed } = run
+  const title = `${name}, ${connections} connections`
+  const reach = connections === goals.connections ? goals : undefined
   const per1000 = (seconds: number) => `${round((seconds / created) * 1_000_000)} ms`
   return [
-    { what: `${title}: messages/s`, ...atLeast(goals.perSecond, run.perSecond) },
+    {
+      what: `${title}: messages/s`,
+      ...(reach ? atLeast(reach.perSecond, run.perSecond) : { value: round(run.perSecond) }),
+      note: coresNote(cpu),
+    },
     {
       what: `${title}: p50 / p99 / max`,
       value: `${round(latency.p50)} / ${round(latency.p99)} / ${round(latency.max)} ms`,
-      ...(goals.p99 !== undefined && {
-        goal: { text: `p99 ≤ ${goals.p99} ms`, met: latency.p99 <= goals.p99 },
+      ...(reach?.p99 !== undefined && {
+        goal: { text: `p99 ≤ ${reach.p99} ms`, met: latency.p99 <= reach.p99 },
       }),
     },
     { what: `${title}: not answered 2xx`, value: String(failed), goal: { text: '0', met: failed === 0 } },
