@@ -10,8 +10,8 @@ export type PollOptions = {
   limit: number
   /** 0 for a plain poll. */
   waitMs: number
-  /** The caller went away. */
-  signal: AbortSignal
+  /** Takes what ends the poll early, for when the caller goes away. */
+  onOpen(drain: () => void): void
 }
 
 /** What surrounds the events in a poll's answer. */
@@ -35,7 +35,7 @@ export function poll(feed: Feed, delivery: Delivery, options: PollOptions): Prom
       else reject(outcome)
     })
     delivery.polls.add(sink)
-    options.signal.addEventListener('abort', () => sink.drain(), { once: true })
+    options.onOpen(() => sink.drain())
     feed.deliver(sink, options.limit)
   })
 }

@@ -129,15 +129,13 @@ async function answerPoll(
   query: EventsQuery,
   acknowledged: Promise<void> | undefined,
 ): Promise<void> {
-  const gone = new AbortController()
-  response.once('close', () => gone.abort())
   const body = await poll(feed, services.delivery, {
     limit: query.limit ?? DEFAULT_EVENTS_LIMIT,
     waitMs: services.delivery.isDraining ? 0 : (query.wait ?? DEFAULT_WAIT_SECONDS) * 1_000,
-    signal: gone.signal,
+    onOpen: (drain) => response.once('close', drain),
   })
   await acknowledged
-  if (gone.signal.aborted) return
+  if (response.destroyed) return
   response.writeHead(200, { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(body) })
   response.end(body)
 }

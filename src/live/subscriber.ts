@@ -35,7 +35,7 @@ export class Subscriber {
   #tail: LogEvent[] = []
   #tailLength = 0
   /** Hints that came too early. */
-  readonly #ahead = new Map<number, LogEvent>()
+  #ahead: LogEvent[] = []
   #gapTimer: NodeJS.Timeout | undefined
   #catchingUp = false
   #disposed = false
@@ -50,10 +50,10 @@ export class Subscriber {
     if (this.lastId >= 0 && event.id <= this.lastId) return
     if (event.id === this.lastId + 1 && this.lastId >= 0) {
       this.#pass(event)
-      if (this.#ahead.size > 0) this.#passAhead()
+      if (this.#ahead.length > 0) this.#passAhead()
       return
     }
-    if (this.#ahead.size < MAX_AHEAD) this.#ahead.set(event.id, event)
+    if (this.#ahead.length < MAX_AHEAD) this.#ahead.push(event)
     if (this.lastId >= 0) this.#expectGap()
   }
 
@@ -111,13 +111,13 @@ export class Subscriber {
   }
 
   #passAhead(): void {
-    for (const id of [...this.#ahead.keys()].sort((a, b) => a - b)) {
-      const event = this.#ahead.get(id)
-      if (id > this.lastId + 1) break
-      this.#ahead.delete(id)
-      if (event && id === this.lastId + 1) this.#pass(event)
+    const ahead = this.#ahead.sort((a, b) => a.id - b.id)
+    this.#ahead = []
+    for (const event of ahead) {
+      if (event.id === this.lastId + 1) this.#pass(event)
+      else if (event.id > this.lastId) this.#ahead.push(event)
     }
-    if (this.#ahead.size > 0) this.#expectGap()
+    if (this.#ahead.length > 0) this.#expectGap()
   }
 
   #expectGap(): void {
@@ -143,8 +143,7 @@ export class Subscriber {
     } finally {
       this.#catchingUp = false
     }
-    for (const id of this.#ahead.keys()) if (id <= this.lastId) this.#ahead.delete(id)
-    if (this.#ahead.has(this.lastId + 1)) this.#passAhead()
+    this.#passAhead()
   }
 
   /** The database began another life: every cursor given out is void. A head that is behind ours proves nothing, as
@@ -153,7 +152,7 @@ export class Subscriber {
     this.epoch = opening.epoch
     this.lastId = opening.head
     this.#forget()
-    this.#ahead.clear()
+    this.#ahead = []
     for (const reader of [...this.readers]) reader.onReset('unknown', opening)
   }
 }

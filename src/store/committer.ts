@@ -51,6 +51,9 @@ type CommitRow = {
   inbox_ids: number[] | null
 }
 
+/** A send and what became of it in its transaction. */
+type Committed = { pending: Pending; row: CommitRow | undefined }
+
 const MAX_GROUP_SENDS = 512
 /** A larger group would hold its locks too long and stall those behind it. */
 const MAX_GROUP_ROWS = 2_000
@@ -112,7 +115,9 @@ export class Committer {
     await Promise.resolve()
     while (this.#queue.length > 0) {
       this.#groupSince = performance.now()
-      await this.#commitGroup(this.#takeGroup())
+      const committed = await this.#commitGroup(this.#takeGroup())
+      // The next group is on its way to Postgres before the news of this one go out to a thousand readers.
+      setImmediate(() => this.#settle(committed))
     }
     this.#groupSince = undefined
   }
@@ -142,20 +147,18 @@ export class Committer {
   }
 
   /** Commits a group; one that fails as a whole is split, so that a poisoned send fails alone. */
-  async #commitGroup(group: Pending[]): Promise<void> {
+  async #commitGroup(group: Pending[]): Promise<Committed[]> {
     try {
       const rows = await this.#commitWithRetry(group.map((pending) => pending.send))
-      await this.#settle(group, rows)
+      return group.map((pending, index) => ({ pending, row: rows[index] }))
     } catch (error) {
       if (group.length > 1 && !isHopeless(error)) {
         const half = group.length >> 1
-        await this.#commitGroup(group.slice(0, half))
-        await this.#commitGroup(group.slice(half))
-        return
+        const first = await this.#commitGroup(group.slice(0, half))
+        return [...first, ...(await this.#commitGroup(group.slice(half)))]
       }
-      for (const pending of group) {
-        for (const each of [pending, ...pending.twins]) each.reject(error)
-      }
+      for (const pending of group) fail(pending, error)
+      return []
     }
   }
 
@@ -167,7 +170,7 @@ export class Committer {
         return await commitSends(this.#sql, sends)
       } catch (error) {
         const code = errorCode(error)
-        uncertain ||= code === 'CONNECTION_CLOSED' || code?.startsWith('57P0') === true
+        uncertain ||= mayHaveCommitted(error)
         const again = uncertain
           ? isConnectionLost(error)
           : code === UNIQUE_VIOLATION || code === DEADLOCK_DETECTED
@@ -177,25 +180,30 @@ export class Committer {
     }
   }
 
-  async #settle(group: Pending[], rows: CommitRow[]): Promise<void> {
+  #settle(committed: Committed[]): void {
     const replays: { pending: Pending; seq: number }[] = []
-    for (const [index, pending] of group.entries()) {
-      const row = rows[index]
+    for (const { pending, row } of committed) {
       if (row?.status === 'replayed' && row.seq !== null) replays.push({ pending, seq: row.seq })
-      else if (row?.status === 'created' && row.seq !== null && row.at)
+      else if (row?.status === 'created' && row.seq !== null && row.at) {
         this.#created(pending, row.seq, row.at, row)
-      else answer(pending, refusal(row?.status))
+      } else answer(pending, refusal(row?.status))
     }
-    if (replays.length === 0) return
-    const conversations = replays.map(({ pending }) => pending.send.conversation_id)
-    const messages = await readMessages(
-      this.#sql,
-      conversations,
-      replays.map(({ seq }) => seq),
-    )
-    for (const { pending, seq } of replays) {
-      const message = messages.get(`${pending.send.conversation_id}/${seq}`)
-      answer(pending, message ? { message, replayed: true } : refusal('not_found'))
+    if (replays.length > 0) void this.#replay(replays)
+  }
+
+  async #replay(replays: { pending: Pending; seq: number }[]): Promise<void> {
+    try {
+      const messages = await readMessages(
+        this.#sql,
+        replays.map(({ pending }) => pending.send.conversation_id),
+        replays.map(({ seq }) => seq),
+      )
+      for (const { pending, seq } of replays) {
+        const message = messages.get(`${pending.send.conversation_id}/${seq}`)
+        answer(pending, message ? { message, replayed: true } : refusal('not_found'))
+      }
+    } catch (error) {
+      for (const { pending } of replays) fail(pending, error)
     }
   }
 
@@ -223,6 +231,17 @@ function answer(pending: Pending, outcome: Sent | Problem): void {
     if (outcome instanceof Problem) each.reject(outcome)
     else each.resolve(each === pending ? outcome : { message: outcome.message, replayed: true })
   }
+}
+
+function fail(pending: Pending, error: unknown): void {
+  for (const each of [pending, ...pending.twins]) each.reject(error)
+}
+
+/** Whether a statement was under way when the connection broke: then nobody knows whether it took effect. */
+function mayHaveCommitted(error: unknown): boolean {
+  const code = errorCode(error) ?? ''
+  if (/^(CONNECTION_CLOSED|57P0)/.test(code)) return true
+  return /^(ECONNRESET|EPIPE)$/.test(code) && (error as NodeJS.ErrnoException).syscall !== 'connect'
 }
 
 function bytesOf(queue: readonly Pending[]): number {
