@@ -48,7 +48,10 @@ export async function serveEvents(
     const isGood = typeof asked === 'object' && !feed.opening.reset
     const acknowledged = isGood ? acknowledge(services, caller, asked) : undefined
     if (form === 'poll') await answerPoll(services, response, feed, query, acknowledged)
-    else openStream(services, response, feed, { form, query, caller })
+    else {
+      forgetHeaders(incoming)
+      openStream(services, response, feed, { form, query, caller })
+    }
   } catch (error) {
     const reason = form === 'poll' || response.headersSent ? undefined : reasonFor(toProblem(error))
     if (!reason || form === 'poll') throw error
@@ -157,6 +160,12 @@ function openStream(
     deadline: expired < aged ? { at: expired, reason: 'token_expired' } : { at: aged, reason: 'max_age' },
   })
   stream.open()
+}
+
+/** A stream lives for hours and its request with it: what the request said is not needed any more. */
+function forgetHeaders(incoming: IncomingMessage): void {
+  incoming.rawHeaders = []
+  incoming.headers = {}
 }
 
 /** Why a stream cannot be served just now. Nothing for what repeating would not mend: that is an error. */
