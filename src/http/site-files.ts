@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { build } from 'esbuild'
 import { PROBLEMS } from '../protocol/problems.ts'
 import { openApiDocument } from './openapi.ts'
-import { apiRoutes } from './routes.ts'
+import { apiRoutes, type Routes } from './routes.ts'
 import type { Services } from './services.ts'
 import type { SiteFile } from './site.ts'
 
@@ -10,12 +10,14 @@ const WEB = new URL('../web/', import.meta.url)
 
 /** Builds the page and the documents, once at the start. */
 export async function buildSite(services: Services): Promise<ReadonlyMap<string, SiteFile>> {
-  const openapi = JSON.stringify(openApiDocument(apiRoutes(services), services.version), null, 2)
+  const routes = apiRoutes(services)
+  const openapi = JSON.stringify(openApiDocument(routes, services.version), null, 2)
   return new Map<string, SiteFile>([
     ['/', { type: 'text/html; charset=utf-8', body: await readFile(new URL('index.html', WEB)) }],
     ['/page.css', { type: 'text/css; charset=utf-8', body: await readFile(new URL('page.css', WEB)) }],
     ['/page.js', { type: 'text/javascript; charset=utf-8', body: await bundle('page.ts') }],
     ['/openapi.json', { type: 'application/json', body: openapi }],
+    ['/docs', { type: 'text/html; charset=utf-8', body: docsPage(routes) }],
     ['/docs/problems', { type: 'text/html; charset=utf-8', body: problemsPage() }],
   ])
 }
@@ -32,14 +34,41 @@ async function bundle(name: string): Promise<string> {
   return outputFiles[0]?.text ?? ''
 }
 
+function escapeHtml(text: string): string {
+  return text.replace(/[&<>"]/g, (character) => `&#${character.charCodeAt(0)};`)
+}
+
+function documentPage(title: string, body: string): string {
+  return `<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>Longwave: ${title}</title><style>:root{color-scheme:light dark}
+body{font:16px/1.5 system-ui;margin:2rem auto;padding:0 1rem;max-width:60rem}
+td{padding:.2rem 1rem .2rem 0;vertical-align:top}code{white-space:nowrap}:target{outline:2px solid}</style>
+<h1>${title}</h1>${body}</html>`
+}
+
+/** The API at a glance; the OpenAPI document says the rest. */
+function docsPage(routes: Routes): string {
+  const events = ['GET, POST', '/v1/events', { summary: 'Read my inbox: stream, long-poll or poll' }] as const
+  const rows = [events, ...routes].map(
+    ([method, path, { summary }]) =>
+      `<tr><td>${method}</td><td><code>${path}</code></td><td>${escapeHtml(summary)}</td></tr>`,
+  )
+  return documentPage(
+    'API',
+    `<p>The whole of it, with schemas: <a href="/openapi.json">openapi.json</a> (OpenAPI 3.1).
+Errors: <a href="/docs/problems">problems</a>.</p><table>${rows.join('')}</table>`,
+  )
+}
+
 /** What each `type` of a problem points to. */
 function problemsPage(): string {
   const rows = Object.entries(PROBLEMS).map(
     ([code, [status, title]]) =>
       `<tr id="${code}"><td><code>${code}</code></td><td>${status}</td><td>${title}</td></tr>`,
   )
-  return `<!doctype html><html lang="en"><meta charset="utf-8"><title>Longwave: problems</title>
-<style>body{font:16px/1.5 system-ui;margin:2rem auto;max-width:50rem}td{padding:.2rem 1rem}:target{background:#ffd}</style>
-<h1>Problems</h1><p>Every error is <code>application/problem+json</code> (RFC 9457). Its <code>code</code> is stable;
-its <code>detail</code> says what to do next.</p><table>${rows.join('')}</table></html>`
+  return documentPage(
+    'Problems',
+    `<p>Every error is <code>application/problem+json</code> (RFC 9457). Its <code>code</code> is stable; its
+<code>detail</code> says what to do next.</p><table>${rows.join('')}</table>`,
+  )
 }
