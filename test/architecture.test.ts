@@ -1,8 +1,9 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 
-const SRC = new URL('../src/', import.meta.url).pathname
+const SRC = fileURLToPath(new URL('../src/', import.meta.url))
 
 const files = readdirSync(SRC, { recursive: true, encoding: 'utf8' }).filter(
   (file) => file.endsWith('.ts') && !file.endsWith('.test.ts'),
@@ -67,6 +68,13 @@ test.each([
   ['jose', /^http\/auth\//],
 ])('%s has one door', (vendor, door) => {
   expect(breaking((file) => !door.test(file), new RegExp(`^${vendor}(/|$)`))).toEqual([])
+})
+
+test('no path of a file is taken from a URL by its pathname, where a blank is %20', () => {
+  const takers = files.filter((file) =>
+    /new URL\([^)]*\)\.pathname/.test(readFileSync(join(SRC, file), 'utf8')),
+  )
+  expect(takers).toEqual([])
 })
 
 test('config.ts is the only reader of the environment', () => {

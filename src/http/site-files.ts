@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 import { PROBLEMS } from '../protocol/problems.ts'
 import { openApiDocument } from './openapi.ts'
@@ -24,7 +25,7 @@ export async function buildSite(services: Services): Promise<ReadonlyMap<string,
 
 async function bundle(name: string): Promise<string> {
   const { outputFiles } = await build({
-    entryPoints: [new URL(name, WEB).pathname],
+    entryPoints: [fileURLToPath(new URL(name, WEB))],
     bundle: true,
     write: false,
     format: 'esm',
