@@ -108,7 +108,11 @@ async function assemble(
   stack: AsyncDisposableStack,
 ): Promise<Services> {
   const warn = (error: unknown) => log.warn({ err: error }, 'in the background')
-  await stack.use(new Housekeeping(database, config.retentionDays, warn)).run()
+  // Late is better than no start: what has no partition goes into the default one.
+  await stack
+    .use(new Housekeeping(database, config.retentionDays, warn))
+    .run()
+    .catch(warn)
   const bus = overrides.bus ?? new LocalBus()
   const tell: Announce = (recipients, ids, body) => {
     for (const [index, userId] of recipients.entries()) bus.publish(userId, { id: ids[index] ?? 0, body })

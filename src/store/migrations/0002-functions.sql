@@ -156,14 +156,22 @@ END $$;
 CREATE FUNCTION keep_inbox_partitions(p_retention interval) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
   week timestamptz;
+  part_name text;
   part record;
 BEGIN
   FOR week IN SELECT generate_series(date_trunc('week', now(), 'UTC') - interval '1 week', now() + interval '3 weeks', '1 week') LOOP
     IF to_regclass(format('inbox_%s', to_char(week AT TIME ZONE 'UTC', 'YYYYMMDD'))) IS NULL THEN
-      EXECUTE format('CREATE TABLE inbox_%s PARTITION OF inbox FOR VALUES FROM (%L) TO (%L)',
-        to_char(week AT TIME ZONE 'UTC', 'YYYYMMDD'), week, week + interval '1 week');
+      part_name := format('inbox_%s', to_char(week AT TIME ZONE 'UTC', 'YYYYMMDD'));
+      EXECUTE format('CREATE TABLE %I (LIKE inbox INCLUDING ALL)', part_name);
+      -- What came before its partition did is in the default one, and would forbid it. Nothing may come in between.
+      LOCK TABLE inbox_default IN ACCESS EXCLUSIVE MODE;
+      EXECUTE format('WITH moved AS (DELETE FROM inbox_default WHERE at >= %1$L AND at < %2$L RETURNING *)
+        INSERT INTO %3$I SELECT * FROM moved', week, week + interval '1 week', part_name);
+      EXECUTE format('ALTER TABLE inbox ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
+        part_name, week, week + interval '1 week');
     END IF;
   END LOOP;
+  DELETE FROM inbox_default WHERE at < now() - p_retention;
   FOR part IN SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
                WHERE i.inhparent = 'inbox'::regclass AND c.relname ~ '^inbox_[0-9]{8}$' LOOP
     IF to_timestamp(right(part.relname, 8) || ' UTC', 'YYYYMMDD TZ') + interval '1 week' < now() - p_retention THEN
