@@ -157,3 +157,13 @@ describe('P9 a gateway that drains', () => {
     expect(performance.now() - began).toBeLessThan(10_000)
   })
 })
+
+test('P7 a session cookie that cannot be looked up is 503, not silence', { timeout: 30_000 }, async () => {
+  await using proxy = await TcpProxy.before(postgres.url)
+  await using gateway = await startGateway(proxy.through(postgres.url))
+  proxy.hang()
+  const headers = { cookie: `longwave_session=${'x'.repeat(43)}` }
+  const answer = await fetch(`${gateway.url}/v1/users/me`, { headers, signal: AbortSignal.timeout(15_000) })
+  expect(answer.status).toBe(503)
+  proxy.restore()
+})

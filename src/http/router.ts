@@ -46,7 +46,9 @@ function refuseMethod(allowed: string[]): Response {
 
 async function serve(services: Services, endpoint: Endpoint, context: Context<Env>): Promise<Response> {
   const { incoming } = context.env
-  const caller = endpoint.signedIn ? await services.authenticator.authenticate(incoming) : undefined
+  const caller = endpoint.signedIn
+    ? await within(ANSWER_WITHIN_MS, Promise.resolve(services.authenticator.authenticate(incoming)))
+    : undefined
   const facts: RequestFacts = {
     incoming,
     path: context.req.path,
