@@ -127,6 +127,17 @@ describe('a cookie session', () => {
     expect(rows).toHaveLength(1)
   })
 
+  test('slides for who only reads events, too', async () => {
+    for (const form of ['sse', 'poll&wait=0']) {
+      const { headers, body: session } = await signUp()
+      const own = headers.get('set-cookie')?.split(';')[0] ?? ''
+      await database.sql`UPDATE devices SET expires_at = now() + interval '2 days' WHERE id = ${String(session.device_id)}`
+      const used = await fetch(`${gateway.url}/v1/events?as=${form}`, { headers: { cookie: own } })
+      await used.body?.cancel()
+      expect(used.headers.get('set-cookie')?.split(';')[0]).toBe(own)
+    }
+  })
+
   test('ends with the sign-out: the cookie is taken back, streams end', async () => {
     const own = (await signUp()).headers.get('set-cookie')?.split(';')[0] ?? ''
     const headers = { cookie: own, origin: gateway.url }

@@ -6,6 +6,8 @@ import { DEFAULT_EVENTS_LIMIT, DEFAULT_WAIT_SECONDS } from '../protocol/constant
 import { type Cursor, parseCursor, type Start } from '../protocol/cursor.ts'
 import { Problem } from '../protocol/problems.ts'
 import { type EventsQuery, eventsQuery } from '../protocol/schemas.ts'
+import type { Authenticated } from './auth/authenticator.ts'
+import { sessionCookie } from './auth/cookie.ts'
 import type { Caller } from './auth/tokens.ts'
 import { readJson } from './body.ts'
 import { within } from './deadline.ts'
@@ -38,6 +40,11 @@ export async function serveEvents(
   try {
     const query = parse(eventsQuery, fields, 'request')
     const caller = await identify(services, incoming, query)
+    // Who only reads would else lose the cookie after 30 days: the extension is told once.
+    if (caller.renewCookie) {
+      const secure = services.origins.isSecure(incoming)
+      response.setHeader('Set-Cookie', sessionCookie(caller.renewCookie, secure))
+    }
     const asked = startOf(incoming, query)
     const start = asked ?? (await within(OPEN_WITHIN_MS, services.devices.storedCursor(caller))) ?? 'head'
     // Whoever does not wait wants what is there now, wherever it was sent.
@@ -93,7 +100,7 @@ async function identify(
   { authenticator }: Services,
   incoming: IncomingMessage,
   query: EventsQuery,
-): Promise<Caller> {
+): Promise<Authenticated> {
   if (query.ticket !== undefined && incoming.headers.authorization === undefined) {
     return within(OPEN_WITHIN_MS, authenticator.byTicket(query.ticket))
   }
