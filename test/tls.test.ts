@@ -107,3 +107,29 @@ test('draining ends HTTP/2 connections too', async () => {
   await other[Symbol.asyncDispose]()
   await closed
 })
+
+test('HTTP/1.1 connections outlast those of proxies, and a request that hangs is cut by the drain', async () => {
+  const other = await startGateway(postgres.url, { tls })
+  const { port } = new URL(other.url)
+  const sending = request({
+    host: 'localhost',
+    port,
+    ca: tls.cert,
+    agent: false,
+    method: 'POST',
+    path: '/v1/accounts',
+  })
+  sending.on('error', () => {})
+  sending.setHeader('content-type', 'application/json').setHeader('content-length', 100)
+  sending.write('{')
+  const answer = await new Promise<string>((resolve, reject) => {
+    const asked = request({ host: 'localhost', port, ca: tls.cert, path: '/healthz' }, (response) => {
+      resolve(String(response.resume().headers['keep-alive']))
+    })
+    asked.setHeader('connection', 'keep-alive').on('error', reject).end()
+  })
+  expect(answer).toBe('timeout=95')
+  const began = performance.now()
+  await other[Symbol.asyncDispose]()
+  expect(performance.now() - began).toBeLessThan(6_000)
+}, 15_000)

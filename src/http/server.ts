@@ -32,8 +32,12 @@ const EVENTS_METHODS = 'GET, POST'
 export class GatewayServer {
   readonly #server: Server | Http2SecureServer
   readonly #sessions = new Set<Http2Session>()
+  /** With TLS: those of HTTP/1.1 are known to nobody else. */
+  readonly #sockets = new Set<Duplex>()
+  readonly #onError: (error: Error) => void
 
   constructor(services: Services, site: ReadonlyMap<string, SiteFile>) {
+    this.#onError = (error) => services.log.error({ err: error }, 'a connection could not be accepted')
     const listener = createListener(services, site)
     const { tls } = services.config
     this.#server = tls ? this.#createSecure(tls, listener) : createPlain(listener)
@@ -49,6 +53,8 @@ export class GatewayServer {
         reject(new StartError(`Cannot listen on ${host}:${port}: ${why}`))
       })
       this.#server.listen(port, host, () => {
+        // Later ones are of single connections that could not be accepted; without a listener they end the process.
+        this.#server.removeAllListeners('error').on('error', (error) => this.#onError(error))
         const at = this.#server.address() as AddressInfo
         const name = at.family === 'IPv6' ? `[${at.address}]` : at.address
         resolve(`${tls ? 'https' : 'http'}://${name}:${at.port}`)
@@ -68,10 +74,17 @@ export class GatewayServer {
   cut(): void {
     if ('closeAllConnections' in this.#server) this.#server.closeAllConnections()
     for (const session of this.#sessions) session.destroy()
+    for (const socket of this.#sockets) socket.destroy()
   }
 
   #createSecure(tls: NonNullable<Config['tls']>, listener: RequestListener): Http2SecureServer {
-    const server = createSecureServer({ ...tls, allowHTTP1: true })
+    // For HTTP/1.1; the types know them only of its own server.
+    const timeouts = { keepAliveTimeout: KEEP_ALIVE_MS, requestTimeout: REQUEST_MS }
+    const server = createSecureServer({ ...tls, ...timeouts, allowHTTP1: true })
+    server.on('secureConnection', (socket: Duplex) => {
+      this.#sockets.add(socket)
+      socket.once('close', () => this.#sockets.delete(socket))
+    })
     // The compatibility API has the same shape; what HTTP/2 lacks (Connection and its like) is never set on it.
     server.on('request', listener as never)
     server.on('session', (session) => {
