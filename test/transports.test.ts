@@ -1,6 +1,9 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { setTimeout as pause } from 'node:timers/promises'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import type { Gateway } from '../src/app.ts'
+import { Feed } from '../src/live/feed.ts'
 import { startGateway } from './support/gateway.ts'
+import { HeldTransaction } from './support/held-transaction.ts'
 import { call, Person, type Poll } from './support/person.ts'
 import { startPostgres, type TestPostgres } from './support/postgres.ts'
 import { openStream } from './support/stream.ts'
@@ -220,4 +223,28 @@ describe('P3 any change of transport', () => {
     using resumed = await bob.stream('after=0', { 'last-event-id': id })
     expect(await resumed.waitForTexts(1)).toEqual(['not yet seen'])
   })
+})
+
+test('a poll whose caller left while it was being opened is not parked for nobody', async () => {
+  const device = await bob.anotherDevice()
+  const opening = vi.spyOn(Feed, 'open')
+  await using lock = new HeldTransaction(
+    postgres.url,
+    (tx) => tx`LOCK TABLE inbox_heads IN ACCESS EXCLUSIVE MODE`,
+  )
+  await lock.held
+  const gone = new AbortController()
+  const asked = fetch(`${gateway.url}/v1/events?as=poll&wait=50`, {
+    headers: device.authorization,
+    signal: gone.signal,
+  })
+  asked.catch(() => {})
+  await until('it to be opened', () => opening.mock.calls.length > 0)
+  gone.abort()
+  await pause(200)
+  await lock.commit()
+  const feed = await opening.mock.results[0]?.value
+  opening.mockRestore()
+  await pause(300)
+  expect(feed.isLive).toBe(false)
 })

@@ -35,6 +35,10 @@ export async function serveEvents(
   response: ServerResponse,
   url: URL,
 ): Promise<void> {
+  let isGone = false
+  response.once('close', () => {
+    isGone = true
+  })
   const fields = { ...Object.fromEntries(url.searchParams), ...(await bodyFields(incoming)) }
   const form = formOf(incoming, fields.as)
   try {
@@ -54,7 +58,9 @@ export async function serveEvents(
     refuseSignedOut(services, caller, feed)
     const isGood = typeof asked === 'object' && !feed.opening.reset
     const acknowledged = isGood ? acknowledge(services, caller, asked) : undefined
-    if (form === 'poll') await answerPoll(services, response, feed, query, acknowledged)
+    // Its 'close' is over: nobody would end what is begun now.
+    if (isGone) dispose(feed)
+    else if (form === 'poll') await answerPoll(services, response, feed, query, acknowledged)
     else {
       forgetHeaders(incoming)
       openStream(services, response, feed, { form, query, caller })
