@@ -185,3 +185,20 @@ test('a new life of the database resets every reader', async () => {
   parts.commit()
   expect(sink.ids.at(-1)).toBe(2)
 })
+
+test('events that are no longer kept are a reset, not a search without end', async () => {
+  using parts = setUp()
+  parts.commit()
+  const { sink } = await parts.open()
+  await sink.isLive.promise
+  const kept = Array.from({ length: 600 }, (_, n) => ({ id: 100 + n, body }))
+  parts.log.readAfter = async (_, after, limit) => {
+    parts.log.reads += 1
+    if (parts.log.reads > 20) throw new Error('it reads on and on')
+    return kept.filter(({ id }) => id > after).slice(0, limit)
+  }
+  parts.bus.publish(USER, { id: 699, body })
+  await expect.poll(() => sink.resets).toEqual(['expired'])
+  await expect.poll(() => sink.ids.at(-1)).toBe(699)
+  expect(parts.log.reads).toBeLessThan(5)
+})

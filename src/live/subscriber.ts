@@ -135,7 +135,13 @@ export class Subscriber {
     try {
       let page: LogEvent[]
       do {
+        const { epoch } = this
         page = await this.#log.readAfter(this.userId, this.lastId, PAGE)
+        // What was read belongs to another life.
+        if (epoch !== this.epoch) break
+        const first = page[0]?.id ?? 0
+        // Retention overtook us: what lies between will never come.
+        if (first > this.lastId + 1) this.#skipTo(page.at(-1)?.id ?? first)
         for (const event of page) if (event.id === this.lastId + 1) this.#pass(event)
       } while (page.length === PAGE && !this.#disposed)
     } catch {
@@ -144,6 +150,13 @@ export class Subscriber {
       this.#catchingUp = false
     }
     this.#passAhead()
+  }
+
+  #skipTo(head: number): void {
+    this.lastId = head
+    this.#forget()
+    const opening = { epoch: this.epoch, head, after: head }
+    for (const reader of [...this.readers]) reader.onReset('expired', opening)
   }
 
   /** The database began another life: every cursor given out is void. A head that is behind ours proves nothing, as
