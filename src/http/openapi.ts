@@ -6,6 +6,7 @@ import { PROBLEM_TYPE } from './problem-answer.ts'
 import type { Routes } from './routes.ts'
 
 const SIGNED_IN = [{ bearer: [] }, { cookie: [] }]
+const SIGNED_IN_PROBLEMS = ['unauthenticated', 'token_invalid', 'token_expired', 'signed_out'] as const
 const COMPONENTS = '#/components/schemas/'
 
 type JsonSchema = z.core.JSONSchema.BaseSchema
@@ -15,7 +16,7 @@ export function openApiDocument(routes: Routes, version: string): unknown {
   const components = new Components()
   const paths: Record<string, Record<string, unknown>> = { '/v1/events': eventsOperations(components) }
   for (const [method, path, endpoint] of routes) {
-    paths[path] = { ...paths[path], [method.toLowerCase()]: operation(endpoint, components) }
+    paths[path] = { ...paths[path], [method.toLowerCase()]: operation(method, endpoint, components) }
   }
   return {
     openapi: '3.1.0',
@@ -77,7 +78,7 @@ class Components {
   }
 }
 
-function operation(endpoint: Endpoint, components: Components): unknown {
+function operation(method: string, endpoint: Endpoint, components: Components): unknown {
   const { summary, tag, params, query, body, answers, creates, signedIn } = endpoint
   return {
     summary,
@@ -98,7 +99,7 @@ function operation(endpoint: Endpoint, components: Components): unknown {
           { description, ...(schema && { content: json(schema, components) }) },
         ]),
       ),
-      ...problemAnswers(endpoint, components),
+      ...problemAnswers(method, endpoint, components),
     },
   }
 }
@@ -123,10 +124,14 @@ function parameters(
   }))
 }
 
-function problemAnswers({ problems = [], signedIn, body }: Endpoint, components: Components) {
+function problemAnswers(method: string, endpoint: Endpoint, components: Components) {
+  const { problems = [], signedIn, creates, query, body } = endpoint
   const codes = [
     ...problems,
-    ...(signedIn ? (['unauthenticated', 'token_expired'] as const) : []),
+    ...(signedIn ? SIGNED_IN_PROBLEMS : []),
+    ...(signedIn && method !== 'GET' ? (['origin_refused', 'rate_limited'] as const) : []),
+    ...(creates ? (['validation_failed', 'idempotency_mismatch', 'request_in_progress'] as const) : []),
+    ...(query ? (['validation_failed'] as const) : []),
     ...(body
       ? (['malformed_json', 'body_too_large', 'unsupported_media_type', 'validation_failed'] as const)
       : []),
@@ -156,11 +161,9 @@ function eventsOperations(components: Components) {
         },
       },
       400: problemAnswer(['malformed_cursor', 'malformed_json'], components),
-      401: problemAnswer(
-        ['unauthenticated', 'token_expired', 'ticket_expired', 'ticket_invalid'],
-        components,
-      ),
+      401: problemAnswer([...SIGNED_IN_PROBLEMS, 'ticket_expired', 'ticket_invalid'], components),
       422: problemAnswer(['validation_failed'], components),
+      503: problemAnswer(['unavailable'], components),
     },
   }
   const headers = parameters('header', LAST_EVENT_HEADER, components)

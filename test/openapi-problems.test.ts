@@ -1,0 +1,31 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import type { Gateway } from '../src/app.ts'
+import { startGateway } from './support/gateway.ts'
+import { startPostgres, type TestPostgres } from './support/postgres.ts'
+
+type Operations = Record<string, Record<string, { responses: Record<string, { description: string }> }>>
+
+let postgres: TestPostgres
+let gateway: Gateway
+
+beforeAll(async () => {
+  postgres = await startPostgres()
+  gateway = await startGateway(postgres.url)
+})
+
+afterAll(async () => {
+  await gateway?.[Symbol.asyncDispose]()
+  await postgres?.[Symbol.asyncDispose]()
+})
+
+test('names the problems that stand around every endpoint', async () => {
+  const { paths } = (await (await fetch(`${gateway.url}/openapi.json`)).json()) as { paths: Operations }
+  const said = (path: string, method: string, status: number) =>
+    paths[path]?.[method]?.responses[status]?.description ?? ''
+  expect(said('/v1/users/me', 'patch', 429)).toContain('rate_limited')
+  expect(said('/v1/users/me', 'patch', 403)).toContain('origin_refused')
+  expect(said('/v1/users/me', 'get', 401)).toContain('signed_out')
+  expect(said('/v1/conversations', 'get', 422)).toContain('validation_failed')
+  expect(said('/v1/conversations', 'post', 422)).toContain('idempotency_mismatch')
+  expect(said('/v1/events', 'get', 503)).toContain('unavailable')
+})
