@@ -177,6 +177,7 @@ function openStream(
 
 /** A stream lives for hours and its request with it: what the request said is not needed any more. */
 function forgetHeaders(incoming: IncomingMessage): void {
+  if (incoming.httpVersionMajor !== 1) return
   incoming.rawHeaders = []
   incoming.headers = {}
 }
