@@ -76,7 +76,7 @@ describe('a text', () => {
 
   test('of 100,000 emoji, escaped as pairs, comes back whole from its own resource', async () => {
     const after = (await bob.readAll()).cursor
-    using live = await bob.stream()
+    using live = await bob.stream(`after=${after}`)
     await live.waitForFrame('heartbeat')
     const whole = '🙂'.repeat(100_000)
     const body = `{"text":"${'\\ud83d\\ude42'.repeat(100_000)}"}`

@@ -293,3 +293,17 @@ async function endedByServer(person: Person, port: number): Promise<boolean> {
   const row = table.split('\n').find((line) => new RegExp(`\\d: \\w+:${local} \\w+:${remote} `).test(line))
   return row === undefined || row.trim().split(/\s+/)[3] !== '01'
 }
+
+describe('a conversation that stays locked', () => {
+  test('costs its own senders a 503, and others in the same group nothing', async () => {
+    const { alice, bob, chat } = await pair()
+    const elsewhere = await alice.group([bob])
+    await using lock = lockConversation(chat)
+    await lock.held
+    const first = alice.send(chat, 'takes the committer')
+    await until('the committer to wait', async () => (await waitingBackends(sql)) > 0)
+    const [stuck, free] = await Promise.all([alice.send(chat, 'stuck'), alice.send(elsewhere, 'free')])
+    expect([(await first).status, stuck.status, free.status]).toEqual([503, 503, 201])
+    expect(stuck.headers.get('retry-after')).toBe('1')
+  })
+})

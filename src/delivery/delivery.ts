@@ -16,6 +16,7 @@ export class Delivery implements Disposable {
   readonly streams = new Set<Delivering>()
   readonly polls = new Set<Delivering>()
   #draining = false
+  #ending = false
 
   constructor(node: string) {
     this.node = node
@@ -23,6 +24,11 @@ export class Delivery implements Disposable {
 
   get isDraining(): boolean {
     return this.#draining
+  }
+
+  /** Whether streams are being told to go. */
+  get isEnding(): boolean {
+    return this.#ending
   }
 
   /** From here on polls do not wait and nobody is asked to stay. */
@@ -33,6 +39,7 @@ export class Delivery implements Disposable {
   /** Ends polls with what they have and each stream with a `bye`, spread over `overMs` so that nobody is stormed. */
   drain(overMs: number): void {
     this.stopAccepting()
+    this.#ending = true
     for (const poll of this.polls) poll.drain()
     for (const stream of this.streams) setTimeout(() => stream.drain(), Math.random() * overMs)
   }

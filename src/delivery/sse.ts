@@ -93,7 +93,9 @@ export class SseStream implements Sink {
       if (this.#hasEnded) return
       this.#out += this.#heartbeat()
       this.flush()
-      this.#feed.deliver(this)
+      // Whoever came while the others were told to go.
+      if (this.#delivery.isEnding) this.end('draining')
+      else this.#feed.deliver(this)
     })
   }
 

@@ -97,7 +97,9 @@ export class GatewayServer {
 
 /** What Node cannot parse never becomes a request, so it is answered here. */
 function refuseMalformed(error: NodeJS.ErrnoException, socket: Duplex): void {
-  if (!socket.writable || error.code === 'ECONNRESET') {
+  // Behind a response that has begun, a stream's perhaps, these words would be taken for a part of it.
+  const hasBegun = 'bytesWritten' in socket && Number(socket.bytesWritten) > 0
+  if (!socket.writable || hasBegun || error.code === 'ECONNRESET') {
     socket.destroy()
     return
   }

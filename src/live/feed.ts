@@ -29,6 +29,9 @@ export type FeedRequest = {
 }
 
 const PAGE = 200
+const FIRST_PAGE = 16
+/** Pages grow while they are smaller (UTF-16 units) and shrink above: what a reader costs is counted in bytes. */
+const PAGE_LENGTH = 64 * 1024
 
 /**
  * One reader's way through an inbox: backfill from the log, cut over, live. The same for every transport.
@@ -90,7 +93,7 @@ export class Feed implements Reader, Disposable {
     const before = this.#resetBefore
     if (before) sink.reset(before.reason, before.opening)
     if (this.#isSignedOut) sink.signedOut()
-    else void this.#backfill(sink, pageSize)
+    else if (!this.#hasEnded()) void this.#backfill(sink, pageSize)
   }
 
   /** A live reader cannot take more just now: from here on it reads the log at its own pace until it has caught up. */
@@ -126,6 +129,7 @@ export class Feed implements Reader, Disposable {
 
   async #backfill(sink: Sink, pageSize: number): Promise<void> {
     const { subscriber } = this.#lease
+    let limit = Math.min(FIRST_PAGE, pageSize)
     this.#phase = 'backfill'
     try {
       await sink.room()
@@ -134,7 +138,7 @@ export class Feed implements Reader, Disposable {
         const { position } = this
         const head = this.#knownHead()
         const remembered = position < subscriber.lastId ? subscriber.after(position) : undefined
-        const page = remembered ?? (await this.#readLog(position, head, pageSize))
+        const page = remembered ?? (await this.#readLog(position, head, limit))
         if (this.#hasEnded()) return
         // A reset came meanwhile: what was read belongs to another life.
         if (this.position !== position) continue
@@ -145,6 +149,7 @@ export class Feed implements Reader, Disposable {
         if (this.position >= this.#knownHead()) break
         await sink.room()
         if (this.#hasEnded()) return
+        limit = lengthOf(page) > PAGE_LENGTH ? Math.max(limit >> 1, 1) : Math.min(limit * 2, pageSize)
       }
       this.#phase = 'live'
       sink.live()
@@ -183,4 +188,8 @@ export class Feed implements Reader, Disposable {
     this.position = head
     sink.reset('expired', { epoch, head, after: head })
   }
+}
+
+function lengthOf(page: readonly LogEvent[]): number {
+  return page.reduce((sum, { body }) => sum + body.json.length, 0)
 }

@@ -149,6 +149,7 @@ export class Subscriber {
     } finally {
       this.#catchingUp = false
     }
+    // Also what came meanwhile and is still too early gets its turn.
     this.#passAhead()
   }
 

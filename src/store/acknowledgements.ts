@@ -67,9 +67,13 @@ async function writeAll(sql: Sql, batch: Acknowledgement[]): Promise<void> {
       last_seen_at = greatest(d.last_seen_at, now()),
       lease_until = CASE WHEN g.leases THEN now() + ${LEASE_SPAN}::interval ELSE d.lease_until END,
       active = coalesce(g.active, d.active)
-    FROM unnest(${batch.map((each) => each.user_id)}::text[], ${batch.map((each) => each.device_id)}::text[],
+    FROM (
+      SELECT g.* FROM unnest(${batch.map((each) => each.user_id)}::text[], ${batch.map((each) => each.device_id)}::text[],
       ${batch.map((each) => each.cursor.epoch)}::text[], ${batch.map((each) => each.cursor.id)}::bigint[],
       ${batch.map((each) => String(each.lease !== undefined))}::boolean[], ${batch.map((each) => each.lease?.active?.toString() ?? null)}::boolean[])
       AS g (user_id, device_id, epoch, id, leases, active)
+      JOIN devices l ON l.user_id = g.user_id AND l.id = g.device_id
+      -- In one order, lest two nodes' batches wait for each other.
+      ORDER BY l.user_id, l.id FOR NO KEY UPDATE OF l) g
     WHERE d.user_id = g.user_id AND d.id = g.device_id`
 }

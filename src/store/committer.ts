@@ -106,7 +106,7 @@ export class Committer {
 
   #isOverloaded(bytes: number): boolean {
     if (this.#queue.length >= MAX_QUEUED_SENDS || this.#queuedBytes + bytes > MAX_QUEUED_BYTES) return true
-    return this.#groupSince !== undefined && performance.now() - this.#groupSince > PATIENCE_MS
+    return !this.#isPatient()
   }
 
   async #run(): Promise<void> {
@@ -152,7 +152,9 @@ export class Committer {
       const rows = await this.#commitWithRetry(group.map((pending) => pending.send))
       return group.map((pending, index) => ({ pending, row: rows[index] }))
     } catch (error) {
-      if (group.length > 1 && !isHopeless(error)) {
+      const rest = errorCode(error) === LOCK_NOT_AVAILABLE ? await this.#failLocked(group, error) : group
+      if (rest.length < group.length) return rest.length > 0 ? this.#commitGroup(rest) : []
+      if (group.length > 1 && !isHopeless(error) && this.#isPatient()) {
         const half = group.length >> 1
         const first = await this.#commitGroup(group.slice(0, half))
         return [...first, ...(await this.#commitGroup(group.slice(half)))]
@@ -160,6 +162,19 @@ export class Committer {
       for (const pending of group) fail(pending, error)
       return []
     }
+  }
+
+  /** Whether the group under way may still take its time. */
+  #isPatient(): boolean {
+    return this.#groupSince === undefined || performance.now() - this.#groupSince < PATIENCE_MS
+  }
+
+  /** A lock was not had in time: those whose conversation is locked give up. Returns the others. */
+  async #failLocked(group: Pending[], error: unknown): Promise<Pending[]> {
+    const ids = group.map((pending) => pending.send.conversation_id)
+    const free = await unlockedConversations(this.#sql, ids).catch(() => new Set(ids))
+    for (const pending of group) if (!free.has(pending.send.conversation_id)) fail(pending, error)
+    return group.filter((pending) => free.has(pending.send.conversation_id))
   }
 
   /** A lost COMMIT answer, a deadlock, a key taken meanwhile: run it again, the keys make that safe. */
@@ -171,9 +186,8 @@ export class Committer {
       } catch (error) {
         const code = errorCode(error)
         uncertain ||= mayHaveCommitted(error)
-        const again = uncertain
-          ? isConnectionLost(error)
-          : code === UNIQUE_VIOLATION || code === DEADLOCK_DETECTED
+        const raced = code === UNIQUE_VIOLATION || code === DEADLOCK_DETECTED
+        const again = raced || (uncertain && isConnectionLost(error))
         if (!again || performance.now() > deadline) throw error
         if (uncertain) await setTimeout(Math.min(50 * 2 ** attempt, 500))
       }
@@ -298,6 +312,13 @@ async function commitSends(sql: Sql, sends: Send[]): Promise<CommitRow[]> {
       ${sends.map((send) => send.text)}::text[], ${sends.map((send) => send.client_id)}::text[],
       ${sends.map((send) => send.reply_to)}::bigint[],
       ${sends.map((send) => (send.data ? JSON.stringify(send.data) : null))}::text[])`
+}
+
+/** Those of the conversations that nobody holds a lock on just now. */
+async function unlockedConversations(sql: Sql, ids: string[]): Promise<Set<string>> {
+  const rows = await sql<{ id: string }[]>`
+    SELECT id FROM conversations WHERE id = ANY (${ids}::uuid[]) FOR NO KEY UPDATE SKIP LOCKED`
+  return new Set(rows.map((row) => row.id))
 }
 
 /** Several messages of several conversations, by `<conversation>/<seq>`. */

@@ -27,7 +27,7 @@ export class Housekeeping implements Disposable {
       if (!lock?.taken) return
       await tx`SET LOCAL statement_timeout = '60s'`
       // Making or dropping a partition locks the inbox: rather later than in the way of sends.
-      await tx`SET LOCAL lock_timeout = '2s'`
+      await tx`SET LOCAL lock_timeout = '300ms'`
       await tx`SELECT keep_inbox_partitions(${`${this.#retentionDays} days`}::interval)`
     })
     const { sql } = this.#database
