@@ -68,7 +68,8 @@ export class Database implements AsyncDisposable {
       connect_timeout: 5,
       max_lifetime: null,
       fetch_types: false,
-      backoff: (retries: number) => Math.min(0.05 * 2 ** retries, 1) * (0.5 + Math.random() / 2),
+      // Seconds. Short, since whoever asks meanwhile waits for it before being told that Postgres is away.
+      backoff: (retries: number) => Math.min(0.05 * 2 ** retries, 0.3) * (0.5 + Math.random() / 2),
       onnotice: () => {},
       onclose: onClose,
       // An option that the driver takes but does not declare.
