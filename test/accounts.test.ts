@@ -1,11 +1,10 @@
 import { jwtVerify, SignJWT, UnsecuredJWT } from 'jose'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { Gateway } from '../src/app.ts'
 import { Database } from '../src/store/database.ts'
 import { startGateway } from './support/gateway.ts'
 import { type Answer, call, Person } from './support/person.ts'
-import { startPostgres, type TestPostgres } from './support/postgres.ts'
 import { expectProblem } from './support/problem.ts'
+import { useGateway } from './support/suite.ts'
 
 type Session = {
   user: { id: string; username: string }
@@ -14,20 +13,15 @@ type Session = {
   refresh_token: string
 }
 
-let postgres: TestPostgres
-let gateway: Gateway
+const { postgres, gateway } = useGateway()
 let database: Database
 
 beforeAll(async () => {
-  postgres = await startPostgres()
-  gateway = await startGateway(postgres.url)
   database = new Database({ url: postgres.url, maxConnections: 1 })
 })
 
 afterAll(async () => {
   await database?.[Symbol.asyncDispose]()
-  await gateway?.[Symbol.asyncDispose]()
-  await postgres?.[Symbol.asyncDispose]()
 })
 
 const post = <T = Session>(path: string, body: unknown, base = gateway.url): Promise<Answer<T>> =>

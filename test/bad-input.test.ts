@@ -1,29 +1,19 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { Gateway } from '../src/app.ts'
-import { startGateway } from './support/gateway.ts'
+import { beforeAll, describe, expect, test } from 'vitest'
 import { call, Person } from './support/person.ts'
-import { startPostgres, type TestPostgres } from './support/postgres.ts'
 import { expectProblem } from './support/problem.ts'
 import { RawConnection } from './support/raw.ts'
+import { useGateway } from './support/suite.ts'
 import { until } from './support/wait.ts'
 
-let postgres: TestPostgres
-let gateway: Gateway
+const { gateway } = useGateway()
 let alice: Person
 let bob: Person
 let chat: string
 
 beforeAll(async () => {
-  postgres = await startPostgres()
-  gateway = await startGateway(postgres.url)
   alice = await Person.signUp(gateway.url)
   bob = await Person.signUp(gateway.url)
   chat = await alice.direct(bob)
-})
-
-afterAll(async () => {
-  await gateway?.[Symbol.asyncDispose]()
-  await postgres?.[Symbol.asyncDispose]()
 })
 
 const lastSeq = async () => (await alice.call('GET', `/v1/conversations/${chat}`)).body.last_seq

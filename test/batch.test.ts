@@ -1,18 +1,15 @@
 import { randomUUID } from 'node:crypto'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { Gateway } from '../src/app.ts'
+import { beforeAll, describe, expect, test } from 'vitest'
 import type { Conversation, Message } from '../src/protocol/types.ts'
 import { newId } from '../src/store/ids.ts'
-import { startGateway } from './support/gateway.ts'
 import { Person } from './support/person.ts'
-import { startPostgres, type TestPostgres } from './support/postgres.ts'
 import { expectProblem } from './support/problem.ts'
+import { useGateway } from './support/suite.ts'
 
 type Recipient = { user_id: string; status: number; conversation_id?: string; seq?: number; code?: string }
 type Result = { status: number; message?: Message; recipients?: Recipient[]; code?: string }
 
-let postgres: TestPostgres
-let gateway: Gateway
+const { gateway } = useGateway()
 let alice: Person
 let bob: Person
 let carol: Person
@@ -20,18 +17,11 @@ let chat: string
 let foreign: string
 
 beforeAll(async () => {
-  postgres = await startPostgres()
-  gateway = await startGateway(postgres.url)
   alice = await Person.signUp(gateway.url)
   bob = await Person.signUp(gateway.url)
   carol = await Person.signUp(gateway.url)
   chat = await alice.direct(bob)
   foreign = await bob.direct(carol)
-})
-
-afterAll(async () => {
-  await gateway?.[Symbol.asyncDispose]()
-  await postgres?.[Symbol.asyncDispose]()
 })
 
 const post = (messages: unknown, sender = alice) =>

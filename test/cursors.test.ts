@@ -1,14 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { Gateway } from '../src/app.ts'
 import { Database } from '../src/store/database.ts'
-import { startGateway } from './support/gateway.ts'
 import { call, Person, type Poll } from './support/person.ts'
-import { startPostgres, type TestPostgres } from './support/postgres.ts'
 import { expectProblem } from './support/problem.ts'
+import { useGateway } from './support/suite.ts'
 import { until } from './support/wait.ts'
 
-let postgres: TestPostgres
-let gateway: Gateway
+const { postgres, gateway } = useGateway()
 let database: Database
 let alice: Person
 let bob: Person
@@ -17,8 +14,6 @@ let epoch: string
 let head: number
 
 beforeAll(async () => {
-  postgres = await startPostgres()
-  gateway = await startGateway(postgres.url)
   database = new Database({ url: postgres.url, maxConnections: 1 })
   alice = await Person.signUp(gateway.url)
   bob = await Person.signUp(gateway.url)
@@ -31,8 +26,6 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await database?.[Symbol.asyncDispose]()
-  await gateway?.[Symbol.asyncDispose]()
-  await postgres?.[Symbol.asyncDispose]()
 })
 
 const acknowledge = (device: Person, cursor: string) =>

@@ -1,24 +1,18 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import type { Gateway } from '../src/app.ts'
 import { Database } from '../src/store/database.ts'
 import { startGateway } from './support/gateway.ts'
 import { Person } from './support/person.ts'
-import { startPostgres, type TestPostgres } from './support/postgres.ts'
+import { useGateway } from './support/suite.ts'
 
-let postgres: TestPostgres
-let gateway: Gateway
+const { postgres, gateway } = useGateway()
 let database: Database
 
 beforeAll(async () => {
-  postgres = await startPostgres()
-  gateway = await startGateway(postgres.url)
   database = new Database({ url: postgres.url, maxConnections: 1 })
 })
 
 afterAll(async () => {
   await database?.[Symbol.asyncDispose]()
-  await gateway?.[Symbol.asyncDispose]()
-  await postgres?.[Symbol.asyncDispose]()
 })
 
 const keep = () => database.sql`SELECT keep_inbox_partitions('30 days'::interval)`

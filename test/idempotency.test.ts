@@ -1,32 +1,23 @@
 import { randomUUID } from 'node:crypto'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { Gateway } from '../src/app.ts'
+import { beforeAll, describe, expect, test } from 'vitest'
 import type { Conversation, Message } from '../src/protocol/types.ts'
 import { startGateway } from './support/gateway.ts'
 import { type Answer, call, Person } from './support/person.ts'
-import { startPostgres, type TestPostgres } from './support/postgres.ts'
 import { expectProblem } from './support/problem.ts'
 import { RawConnection } from './support/raw.ts'
+import { useGateway } from './support/suite.ts'
 
-let postgres: TestPostgres
-let gateway: Gateway
+const { postgres, gateway } = useGateway()
 let alice: Person
 let bob: Person
 let chat: string
 let group: string
 
 beforeAll(async () => {
-  postgres = await startPostgres()
-  gateway = await startGateway(postgres.url)
   alice = await Person.signUp(gateway.url)
   bob = await Person.signUp(gateway.url)
   chat = await alice.direct(bob)
   group = await alice.group([bob])
-})
-
-afterAll(async () => {
-  await gateway?.[Symbol.asyncDispose]()
-  await postgres?.[Symbol.asyncDispose]()
 })
 
 const isReplay = ({ headers }: Answer<unknown>) => headers.get('idempotent-replayed') === 'true'

@@ -1,30 +1,20 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { Gateway } from '../src/app.ts'
+import { beforeAll, describe, expect, test } from 'vitest'
 import type { Conversation, Member, Message } from '../src/protocol/types.ts'
-import { startGateway } from './support/gateway.ts'
 import { Person } from './support/person.ts'
-import { startPostgres, type TestPostgres } from './support/postgres.ts'
 import { expectProblem } from './support/problem.ts'
+import { useGateway } from './support/suite.ts'
 import { until } from './support/wait.ts'
 
 type List = { conversations: Conversation[]; next: string | null; cursor: string }
 type History = { messages: Message[]; has_more: boolean }
 
-let postgres: TestPostgres
-let gateway: Gateway
+const { gateway } = useGateway()
 let alice: Person
 let bob: Person
 
 beforeAll(async () => {
-  postgres = await startPostgres()
-  gateway = await startGateway(postgres.url)
   alice = await Person.signUp(gateway.url)
   bob = await Person.signUp(gateway.url)
-})
-
-afterAll(async () => {
-  await gateway?.[Symbol.asyncDispose]()
-  await postgres?.[Symbol.asyncDispose]()
 })
 
 const list = async (person: Person, query = '') =>

@@ -1,22 +1,9 @@
-import { afterAll, beforeAll, expect, test } from 'vitest'
-import type { Gateway } from '../src/app.ts'
-import { startGateway } from './support/gateway.ts'
-import { startPostgres, type TestPostgres } from './support/postgres.ts'
+import { expect, test } from 'vitest'
+import { useGateway } from './support/suite.ts'
 
 type Operations = Record<string, Record<string, { responses: Record<string, { description: string }> }>>
 
-let postgres: TestPostgres
-let gateway: Gateway
-
-beforeAll(async () => {
-  postgres = await startPostgres()
-  gateway = await startGateway(postgres.url)
-})
-
-afterAll(async () => {
-  await gateway?.[Symbol.asyncDispose]()
-  await postgres?.[Symbol.asyncDispose]()
-})
+const { gateway } = useGateway()
 
 test('names the problems that stand around every endpoint', async () => {
   const { paths } = (await (await fetch(`${gateway.url}/openapi.json`)).json()) as { paths: Operations }

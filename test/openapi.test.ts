@@ -1,21 +1,8 @@
-import { afterAll, beforeAll, expect, test } from 'vitest'
-import type { Gateway } from '../src/app.ts'
-import { startGateway } from './support/gateway.ts'
+import { expect, test } from 'vitest'
 import { call } from './support/person.ts'
-import { startPostgres, type TestPostgres } from './support/postgres.ts'
+import { useGateway } from './support/suite.ts'
 
-let postgres: TestPostgres
-let gateway: Gateway
-
-beforeAll(async () => {
-  postgres = await startPostgres()
-  gateway = await startGateway(postgres.url)
-})
-
-afterAll(async () => {
-  await gateway?.[Symbol.asyncDispose]()
-  await postgres?.[Symbol.asyncDispose]()
-})
+const { gateway } = useGateway()
 
 type Operation = {
   parameters?: { name: string; in: string }[]

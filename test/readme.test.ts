@@ -1,26 +1,13 @@
 import { execFile } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { promisify } from 'node:util'
-import { afterAll, beforeAll, expect, test } from 'vitest'
-import type { Gateway } from '../src/app.ts'
-import { startGateway } from './support/gateway.ts'
-import { startPostgres, type TestPostgres } from './support/postgres.ts'
+import { expect, test } from 'vitest'
+import { useGateway } from './support/suite.ts'
 
 const README = readFileSync(new URL('../README.md', import.meta.url), 'utf8')
 const run = promisify(execFile)
 
-let postgres: TestPostgres
-let gateway: Gateway
-
-beforeAll(async () => {
-  postgres = await startPostgres()
-  gateway = await startGateway(postgres.url)
-})
-
-afterAll(async () => {
-  await gateway?.[Symbol.asyncDispose]()
-  await postgres?.[Symbol.asyncDispose]()
-})
+const { gateway } = useGateway()
 
 /** The commands of a section, word for word but for the address. */
 function commandsOf(section: string): string[] {

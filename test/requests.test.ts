@@ -1,14 +1,11 @@
 import { randomUUID } from 'node:crypto'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { Gateway } from '../src/app.ts'
+import { beforeAll, describe, expect, test } from 'vitest'
 import { newId } from '../src/store/ids.ts'
-import { startGateway } from './support/gateway.ts'
 import { call, Person } from './support/person.ts'
-import { startPostgres, type TestPostgres } from './support/postgres.ts'
 import { expectProblem, expectStanding } from './support/problem.ts'
+import { useGateway } from './support/suite.ts'
 
-let postgres: TestPostgres
-let gateway: Gateway
+const { gateway } = useGateway()
 let alice: Person
 let bob: Person
 let stranger: Person
@@ -16,8 +13,6 @@ let chat: string
 let group: string
 
 beforeAll(async () => {
-  postgres = await startPostgres()
-  gateway = await startGateway(postgres.url)
   alice = await Person.signUp(gateway.url)
   bob = await Person.signUp(gateway.url)
   stranger = await Person.signUp(gateway.url)
@@ -25,11 +20,6 @@ beforeAll(async () => {
   group = await alice.group([bob])
   await alice.send(chat, 'seen by two')
   await alice.send(group, 'seen by two')
-})
-
-afterAll(async () => {
-  await gateway?.[Symbol.asyncDispose]()
-  await postgres?.[Symbol.asyncDispose]()
 })
 
 describe('P6 a conversation of others', () => {

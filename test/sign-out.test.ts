@@ -4,26 +4,21 @@ import { Database } from '../src/store/database.ts'
 import { startGateway } from './support/gateway.ts'
 import { HeldTransaction } from './support/held-transaction.ts'
 import { call, Person } from './support/person.ts'
-import { startPostgres, type TestPostgres } from './support/postgres.ts'
 import { expectProblem } from './support/problem.ts'
+import { useGateway } from './support/suite.ts'
 import { until } from './support/wait.ts'
 
 type Devices = { sessions: { device_id: string; name: string | null; current: boolean }[] }
 
-let postgres: TestPostgres
-let gateway: Gateway
+const { postgres, gateway } = useGateway()
 let elsewhere: Gateway
 
 beforeAll(async () => {
-  postgres = await startPostgres()
-  gateway = await startGateway(postgres.url)
   elsewhere = await startGateway(postgres.url)
 })
 
 afterAll(async () => {
   await elsewhere?.[Symbol.asyncDispose]()
-  await gateway?.[Symbol.asyncDispose]()
-  await postgres?.[Symbol.asyncDispose]()
 })
 
 const signOut = (person: Person, device: string) => person.call('DELETE', `/v1/sessions/${device}`)

@@ -1,26 +1,19 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { Gateway } from '../src/app.ts'
 import { Database } from '../src/store/database.ts'
-import { startGateway } from './support/gateway.ts'
 import { call, Person } from './support/person.ts'
-import { startPostgres, type TestPostgres } from './support/postgres.ts'
 import { expectProblem } from './support/problem.ts'
 import { openStream } from './support/stream.ts'
+import { useGateway } from './support/suite.ts'
 
-let postgres: TestPostgres
-let gateway: Gateway
+const { postgres, gateway } = useGateway()
 let database: Database
 
 beforeAll(async () => {
-  postgres = await startPostgres()
-  gateway = await startGateway(postgres.url)
   database = new Database({ url: postgres.url, maxConnections: 1 })
 })
 
 afterAll(async () => {
   await database?.[Symbol.asyncDispose]()
-  await gateway?.[Symbol.asyncDispose]()
-  await postgres?.[Symbol.asyncDispose]()
 })
 
 describe('a stream ticket', () => {

@@ -1,31 +1,21 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
-import type { Gateway } from '../src/app.ts'
+import { beforeAll, describe, expect, test, vi } from 'vitest'
 import { Feed } from '../src/live/feed.ts'
-import { startGateway } from './support/gateway.ts'
 import { HeldTransaction } from './support/held-transaction.ts'
 import { call, Person, type Poll } from './support/person.ts'
-import { startPostgres, type TestPostgres } from './support/postgres.ts'
 import { openStream } from './support/stream.ts'
+import { useGateway } from './support/suite.ts'
 import { until } from './support/wait.ts'
 
-let postgres: TestPostgres
-let gateway: Gateway
+const { postgres, gateway } = useGateway()
 let alice: Person
 let bob: Person
 let chat: string
 
 beforeAll(async () => {
-  postgres = await startPostgres()
-  gateway = await startGateway(postgres.url)
   alice = await Person.signUp(gateway.url)
   bob = await Person.signUp(gateway.url)
   chat = await alice.direct(bob)
-})
-
-afterAll(async () => {
-  await gateway?.[Symbol.asyncDispose]()
-  await postgres?.[Symbol.asyncDispose]()
 })
 
 /** The cursor at the head of bob's inbox. */

@@ -3,19 +3,16 @@ import type { Gateway } from '../src/app.ts'
 import type { Conversation, Message } from '../src/protocol/types.ts'
 import { startGateway } from './support/gateway.ts'
 import { type Event, Person } from './support/person.ts'
-import { startPostgres, type TestPostgres } from './support/postgres.ts'
 import { expectProblem } from './support/problem.ts'
+import { useGateway } from './support/suite.ts'
 import { until } from './support/wait.ts'
 
-let postgres: TestPostgres
-let gateway: Gateway
+const { postgres, gateway } = useGateway()
 let elsewhere: Gateway
 let owner: Person
 let member: Person
 
 beforeAll(async () => {
-  postgres = await startPostgres()
-  gateway = await startGateway(postgres.url)
   elsewhere = await startGateway(postgres.url)
   owner = await Person.signUp(gateway.url)
   member = await Person.signUp(gateway.url)
@@ -23,8 +20,6 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await elsewhere?.[Symbol.asyncDispose]()
-  await gateway?.[Symbol.asyncDispose]()
-  await postgres?.[Symbol.asyncDispose]()
 })
 
 const add = (group: string, who: Person) => owner.call('PUT', `/v1/conversations/${group}/members/${who.id}`)
