@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { type Logger, pino } from 'pino'
@@ -15,8 +16,11 @@ import { buildSite } from './http/site-files.ts'
 import type { Bus } from './live/bus.ts'
 import { Hub } from './live/hub.ts'
 import { LocalBus } from './live/local-bus.ts'
+import { NatsBus } from './live/nats-bus.ts'
+import { Nodes } from './live/nodes.ts'
 import { StartError } from './start-error.ts'
 import { Acknowledgements } from './store/acknowledgements.ts'
+import { Clock } from './store/clock.ts'
 import { type Announce, Committer } from './store/committer.ts'
 import { Conversations } from './store/conversations.ts'
 import { Database, type DatabaseOptions } from './store/database.ts'
@@ -29,6 +33,8 @@ import { sharedSecret } from './store/secrets.ts'
 import { Users } from './store/users.ts'
 import { Writer } from './store/writer.ts'
 
+/** A group that takes longer is cancelled; it usually takes milliseconds. */
+const COMMIT_MS = 3_000
 /** How long a draining node goes on accepting, so that a balancer sees `/readyz` turn. */
 const ACCEPT_MS = 4_000
 /** Streams say `bye` spread over this … */
@@ -61,6 +67,7 @@ export async function start(config: Config, overrides: Overrides = {}): Promise<
   const site = await buildSite(services)
   const server = new GatewayServer(services, site)
   const url = await server.listen(config)
+  services.nodes.arrive(config.publicUrl ?? reachable(url))
   log.info(`Longwave ${version} is listening on ${url}`)
   const parts = stack.move()
   let ended: Promise<void> | undefined
@@ -113,22 +120,28 @@ async function assemble(
     .use(new Housekeeping(database, config.retentionDays, warn))
     .run()
     .catch(warn)
-  const bus = overrides.bus ?? new LocalBus()
-  const tell: Announce = (recipients, ids, body) => {
-    for (const [index, userId] of recipients.entries()) bus.publish(userId, { id: ids[index] ?? 0, body })
-  }
+  const clock = stack.use(new Clock(database.sql, warn))
+  await clock.sync()
+  const now = () => clock.now()
+  const bus = overrides.bus ?? (await openBus(config, log, stack))
+  const tell: Announce = (announcement) => bus.announce(announcement)
   const announce = overrides.announce?.(tell) ?? tell
   const inbox = new InboxReader(database)
   const hub = stack.use(new Hub(bus, inbox, warn))
-  const committing = database.connect('longwave committer', 1, { lock_timeout: 500 })
+  const committing = database.connect('longwave committer', 1, {
+    lock_timeout: 500,
+    statement_timeout: COMMIT_MS,
+  })
   stack.defer(() => committing.end({ timeout: 2 }))
   const acknowledgements = new Acknowledgements(database)
   stack.defer(() => acknowledgements.close())
   const devices = new Devices(database, await sharedSecret(database, 'refresh token successor'))
-  const tokens = new AccessTokens(await sharedSecret(database, 'access token'))
+  const tokens = new AccessTokens(await sharedSecret(database, 'access token'), now)
   const revocations = stack.use(new Revocations(devices, hub, warn))
   await revocations.start()
   const origins = new Origins(config)
+  const node = `${hostname()}-${process.pid}-${randomBytes(2).toString('hex')}`
+  const delivery = stack.use(new Delivery(node, now))
   return {
     config,
     log,
@@ -142,7 +155,9 @@ async function assemble(
     inbox,
     acknowledgements,
     hub,
-    delivery: stack.use(new Delivery(`${hostname()}-${process.pid}`)),
+    delivery,
+    bus,
+    nodes: stack.use(new Nodes(bus, node, () => delivery.load)),
     tokens,
     passwords: new Passwords(),
     revocations,
@@ -152,13 +167,23 @@ async function assemble(
   }
 }
 
+/** Where it listens, unless that is everywhere, which is no address for a client. */
+function reachable(url: string): string | undefined {
+  return /\/\/(0\.0\.0\.0|\[::\]):/.test(url) ? undefined : url
+}
+
+async function openBus({ nats }: Config, log: Logger, stack: AsyncDisposableStack): Promise<Bus> {
+  return nats ? stack.use(await NatsBus.open(nats, log)) : new LocalBus()
+}
+
 async function drainServer(
   server: GatewayServer,
-  { delivery, log }: Services,
+  { delivery, nodes, log }: Services,
   acceptMs: number,
 ): Promise<void> {
   log.info('Draining')
   delivery.stopAccepting()
+  nodes.leave()
   if (acceptMs > 0) await new Promise((resolve) => setTimeout(resolve, acceptMs))
   const closed = server.close()
   delivery.drain(acceptMs > 0 ? DRAIN_SPREAD_MS : 0)

@@ -7,6 +7,16 @@ import { StartError } from './start-error.ts'
 /** An address range such as 10.0.0.0/8. */
 export type Cidr = { address: string; prefix: number; family: 'ipv4' | 'ipv6' }
 
+/** How NATS is reached; `servers` are `host:port` each, `creds` and `tls.ca` texts. */
+export type NatsConfig = {
+  servers: string[]
+  user?: string
+  pass?: string
+  token?: string
+  creds?: string
+  tls?: { ca?: string }
+}
+
 /** All settings, read once and checked. Tests build one themselves. */
 export type Config = {
   host: string
@@ -14,6 +24,8 @@ export type Config = {
   /** Without it an embedded Postgres runs under `dataDir`. */
   databaseUrl: string | undefined
   dataDir: string
+  /** Without it this node is alone. */
+  nats: NatsConfig | undefined
   /** Origin that clients use, without a trailing slash. */
   publicUrl: string | undefined
   corsOrigins: ReadonlySet<string>
@@ -83,6 +95,17 @@ const postgresUrl = z.string().refine((text) => /^postgres(ql)?:$/.test(URL.pars
   error: 'must be an address such as postgres://user:password@host:5432/database',
 })
 
+const natsUrls = list
+  .transform((urls) => urls.map((text) => URL.parse(text)))
+  .refine(
+    (urls) =>
+      urls.length > 0 && urls.every((url) => /^(nats|tls):$/.test(url?.protocol ?? '') && url?.hostname),
+    {
+      error: 'must be addresses such as nats://user:password@host:4222, with commas between them',
+    },
+  )
+  .transform((urls) => urls.filter((url) => url !== null))
+
 const environment = z.object({
   PORT: whole(0, 65_535).default(8080),
   HOST: z
@@ -91,6 +114,9 @@ const environment = z.object({
     .default('127.0.0.1'),
   DATABASE_URL: postgresUrl.optional(),
   DATA_DIR: z.string().default('./data'),
+  NATS_URL: natsUrls.optional(),
+  NATS_CREDS: file.optional(),
+  NATS_CA: file.optional(),
   PUBLIC_URL: origin.optional(),
   CORS_ORIGINS: list.pipe(z.array(origin)).default([]),
   TRUSTED_PROXIES: list.pipe(z.array(cidr)).default([]),
@@ -120,7 +146,7 @@ export function loadConfig(env: NodeJS.ProcessEnv): Config {
   if (!parsed.success) {
     const issue = parsed.error.issues[0]
     const name = String(issue?.path[0])
-    const value = /^TLS_|DATABASE_URL/.test(name) ? '' : ` is "${given[name]}" but`
+    const value = /^(TLS_|NATS_|DATABASE_URL)/.test(name) ? '' : ` is "${given[name]}" but`
     throw new StartError(`${name}${value} ${issue?.message}`)
   }
   const set = parsed.data
@@ -133,6 +159,7 @@ export function loadConfig(env: NodeJS.ProcessEnv): Config {
     port: set.PORT,
     databaseUrl: set.DATABASE_URL,
     dataDir: resolve(set.DATA_DIR),
+    nats: set.NATS_URL && natsConfig(set.NATS_URL, set.NATS_CREDS, set.NATS_CA),
     publicUrl: set.PUBLIC_URL,
     corsOrigins: new Set(set.CORS_ORIGINS),
     trustedProxies: set.TRUSTED_PROXIES,
@@ -146,5 +173,21 @@ export function loadConfig(env: NodeJS.ProcessEnv): Config {
     groupLimit: set.GROUP_LIMIT,
     retentionDays: set.INBOX_RETENTION_DAYS,
     logLevel: set.LOG_LEVEL,
+  }
+}
+
+/** Login and TLS are those of the first address that has them: all servers are one cluster. */
+function natsConfig(urls: URL[], creds: string | undefined, ca: string | undefined): NatsConfig {
+  const { username = '', password = '' } = urls.find((url) => url.username !== '') ?? {}
+  const login =
+    password === ''
+      ? { token: decodeURIComponent(username) }
+      : { user: decodeURIComponent(username), pass: decodeURIComponent(password) }
+  const isSecure = ca !== undefined || urls.some((url) => url.protocol === 'tls:')
+  return {
+    servers: urls.map((url) => `${url.hostname}:${url.port || 4222}`),
+    ...(username !== '' && login),
+    ...(creds !== undefined && { creds }),
+    ...(isSecure && { tls: { ...(ca !== undefined && { ca }) } }),
   }
 }

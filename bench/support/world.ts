@@ -24,7 +24,7 @@ const CHUNK_ROWS = 100_000
 /** Makes the schema and fills it, set-wise: ten thousand users must not cost ten thousand password hashes. */
 export async function seedWorld(database: Database, plan: WorldPlan): Promise<World> {
   await migrate(database)
-  const tokens = new AccessTokens(await sharedSecret(database, 'access token'))
+  const tokens = new AccessTokens(await sharedSecret(database, 'access token'), Date.now)
   const userIds = Array.from(
     { length: plan.users },
     (_, index) => `bench-user-${String(index).padStart(9, '0')}`,

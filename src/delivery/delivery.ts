@@ -11,6 +11,8 @@ export type Delivering = {
 export class Delivery implements Disposable {
   /** This node's name on the wire. */
   readonly node: string
+  /** ms since 1970, the same on all nodes. */
+  readonly now: () => number
   readonly pulse = new Pulse()
   readonly flusher = new Flusher()
   readonly streams = new Set<Delivering>()
@@ -18,8 +20,14 @@ export class Delivery implements Disposable {
   #draining = false
   #ending = false
 
-  constructor(node: string) {
+  constructor(node: string, now: () => number) {
     this.node = node
+    this.now = now
+  }
+
+  /** Open streams and parked polls. */
+  get load(): number {
+    return this.streams.size + this.polls.size
   }
 
   get isDraining(): boolean {

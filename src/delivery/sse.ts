@@ -195,14 +195,15 @@ export class SseStream implements Sink {
       head: formatCursor({ epoch, id: head }),
       heartbeat: this.#options.heartbeatMs / 1_000,
       node: this.#delivery.node,
-      at: new Date().toISOString(),
+      at: new Date(this.#delivery.now()).toISOString(),
     }
     return helloFrame(fields, RETRY_MS)
   }
 
   #heartbeat(): string {
     const { isLive, head, position } = this.#feed
-    return heartbeatFrame(`${this.#cursorPrefix}${isLive ? head : position}`, new Date())
+    const cursor = `${this.#cursorPrefix}${isLive ? head : position}`
+    return heartbeatFrame(cursor, new Date(this.#delivery.now()))
   }
 
   #nextBeat(): number {

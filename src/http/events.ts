@@ -164,7 +164,7 @@ function openStream(
 ): void {
   const now = performance.now()
   const aged = now + MAX_AGE_MS * (0.9 + Math.random() * 0.1)
-  const expired = now + caller.expires_at - Date.now()
+  const expired = now + caller.expires_at - delivery.now()
   const stream = new SseStream(response, feed, delivery, {
     contentType: form,
     heartbeatMs: query.heartbeat * 1_000,

@@ -11,12 +11,12 @@ export const getGateway = (services: Services) =>
     signedIn: false,
     answers: { 200: { description: 'Transports, endpoints and limits.', schema: schemas.gateway } },
     async handle() {
-      const { config, version } = services
+      const { config, version, nodes } = services
       const body = {
         name: 'longwave',
         version,
         transports: ['sse', 'octet', 'slices', 'long-poll', 'poll'],
-        endpoints: config.publicUrl === undefined ? [] : [config.publicUrl],
+        endpoints: nodes.endpoints(),
         limits: {
           text_length: constants.MAX_TEXT_LENGTH,
           inline_text_bytes: constants.MAX_INLINE_TEXT_BYTES,
@@ -37,12 +37,19 @@ export const getGateway = (services: Services) =>
 
 /** What can be reached; the reasons are for the operator's logs, not for the answer. */
 export async function checkReadiness({
+  config,
   database,
+  bus,
   delivery,
 }: Services): Promise<Record<string, 'ok' | 'failed'>> {
   const postgres = await within(2_000, database.sql`SELECT 1`).then(
-    () => 'ok' as const,
-    () => 'failed' as const,
+    () => true,
+    () => false,
   )
-  return { postgres, accepting: delivery.isDraining ? 'failed' : 'ok' }
+  const checks = {
+    postgres,
+    ...(config.nats && { nats: bus.isUp }),
+    accepting: !delivery.isDraining,
+  }
+  return Object.fromEntries(Object.entries(checks).map(([name, isOk]) => [name, isOk ? 'ok' : 'failed']))
 }

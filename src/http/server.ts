@@ -136,7 +136,7 @@ function createListener(services: Services, site: ReadonlyMap<string, SiteFile>)
       return
     }
     if (url.pathname !== '/v1' && !url.pathname.startsWith('/v1/')) {
-      serveSite(services, site, url.pathname, incoming, response)
+      serveSite(services, site, url, incoming, response)
       return
     }
     response.setHeader('Cache-Control', 'private, no-store')

@@ -1,7 +1,9 @@
 import type { Logger } from 'pino'
 import type { Config } from '../config.ts'
 import type { Delivery } from '../delivery/delivery.ts'
+import type { Bus } from '../live/bus.ts'
 import type { Hub } from '../live/hub.ts'
+import type { Nodes } from '../live/nodes.ts'
 import type { Acknowledgements } from '../store/acknowledgements.ts'
 import type { Committer } from '../store/committer.ts'
 import type { Conversations } from '../store/conversations.ts'
@@ -30,6 +32,8 @@ export type Services = {
   conversations: Conversations
   inbox: InboxReader
   acknowledgements: Acknowledgements
+  bus: Bus
+  nodes: Nodes
   hub: Hub
   delivery: Delivery
   tokens: AccessTokens

@@ -17,10 +17,11 @@ const SECURITY_HEADERS = {
 export function serveSite(
   services: Services,
   site: ReadonlyMap<string, SiteFile>,
-  path: string,
+  url: URL,
   incoming: IncomingMessage,
   response: ServerResponse,
 ): void {
+  const path = url.pathname
   if (incoming.method !== 'GET' && incoming.method !== 'HEAD') {
     response.setHeader('Allow', 'GET, HEAD')
     answerText(response, 405, 'Use GET here.\n')
@@ -31,13 +32,7 @@ export function serveSite(
     return
   }
   if (path === '/readyz') {
-    void checkReadiness(services).then((checks) => {
-      // It may have begun while Postgres was asked.
-      if (services.delivery.isDraining && incoming.httpVersionMajor === 1)
-        response.setHeader('Connection', 'close')
-      const ready = Object.values(checks).every((each) => each === 'ok')
-      answerJson(response, ready ? 200 : 503, { status: ready ? 'ready' : 'not ready', checks })
-    })
+    void answerReadiness(services, url.searchParams.getAll('exclude'), incoming, response)
     return
   }
   const file = site.get(path)
@@ -52,6 +47,24 @@ export function serveSite(
     'Cache-Control': 'no-cache',
   })
   response.end(incoming.method === 'HEAD' ? undefined : file.body)
+}
+
+/**
+ * `exclude` names checks that do not count. A balancer leaves NATS out: without it every node would be taken out at
+ * once, though each still serves.
+ */
+async function answerReadiness(
+  services: Services,
+  exclude: readonly string[],
+  incoming: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const checks = await checkReadiness(services)
+  // It may have begun while Postgres was asked.
+  if (services.delivery.isDraining && incoming.httpVersionMajor === 1)
+    response.setHeader('Connection', 'close')
+  const isReady = Object.entries(checks).every(([name, each]) => each === 'ok' || exclude.includes(name))
+  answerJson(response, isReady ? 200 : 503, { status: isReady ? 'ready' : 'not ready', checks })
 }
 
 function answerJson(response: ServerResponse, status: number, value: unknown): void {

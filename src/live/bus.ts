@@ -1,6 +1,6 @@
-import type { LogEvent } from '../protocol/event.ts'
+import type { Announcement, Hint } from '../protocol/event.ts'
 
-export type Listener = (event: LogEvent) => void
+export type Listener = (hint: Hint) => void
 
 /** A subscription in force; disposing of it ends it. */
 export type Subscription = Disposable
@@ -10,7 +10,14 @@ export type Subscription = Disposable
  * decides, a hint only saves the reading.
  */
 export interface Bus {
-  publish(userId: string, event: LogEvent): void
-  /** Resolves when the subscription is in force: what is published from then on reaches `listener`. */
+  /** Whether hints of other nodes arrive, as far as is known; where not, the log has to be asked more often. */
+  readonly isUp: boolean
+  /** Calls `listener` whenever `isUp` has changed. */
+  onChange(listener: () => void): void
+  announce(announcement: Announcement): void
+  /** Resolves when the subscription is in force: what is announced from then on reaches `listener`. */
   subscribe(userId: string, listener: Listener): Promise<Subscription>
+  /** Tells all other nodes; lost to those who do not listen just now. */
+  broadcast(topic: string, text: string): void
+  onBroadcast(topic: string, listener: (text: string) => void): void
 }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { Opening, Start } from '../protocol/cursor.ts'
-import { encodeEvent, type LogEvent } from '../protocol/event.ts'
+import { encodeEvent, type Hint, type LogEvent } from '../protocol/event.ts'
 import type { ResetReason } from '../protocol/types.ts'
 import { Feed, type Sink } from './feed.ts'
 import { Hub } from './hub.ts'
@@ -27,18 +27,23 @@ class MemoryLog implements Log {
     const head = this.ids.length
     const after = typeof start === 'object' ? start.id : start === 'oldest' ? 0 : head
     await this.beforeAnswer()
-    return { epoch: this.epoch, head, after }
+    return { epoch: this.epoch, database_epoch: this.epoch, head, after }
   }
 
-  async readAfter(_: string, after: number, limit: number): Promise<LogEvent[]> {
+  async readAfter(_: string, epoch: string, after: number, limit: number): Promise<LogEvent[]> {
     this.reads += 1
     const page = this.ids.slice(after, after + limit).map((id) => ({ id, body }))
     await this.beforeAnswer()
+    if (epoch !== this.epoch) throw new Error('the inbox has another epoch')
     return page
   }
 
   async heads() {
-    return new Map([[USER, { epoch: this.epoch, head: this.ids.length }]])
+    return { database_epoch: this.epoch, heads: new Map([[USER, this.ids.length]]) }
+  }
+
+  async redrawEpoch(database_epoch: string) {
+    if (database_epoch === this.epoch) this.epoch += '+'
   }
 }
 
@@ -69,9 +74,14 @@ function setUp() {
   const bus = new LocalBus()
   const log = new MemoryLog()
   const hub = new Hub(bus, log, () => {})
-  const commit = (tell = true) => {
+  /** As a node would, on the subject of the one inbox. */
+  const tell = ({ id, database_epoch = log.epoch, ...rest }: Partial<Hint>) => {
+    const announced = 'body' in rest ? rest.body : body
+    bus.announce({ recipients: [USER], ids: [id ?? 0], database_epoch, body: announced as typeof body })
+  }
+  const commit = (isTold = true) => {
     const event = log.append()
-    if (tell) bus.publish(USER, event)
+    if (isTold) tell(event)
     return event
   }
   const open = async (start: Start = 'oldest', pageSize?: number) => {
@@ -80,7 +90,7 @@ function setUp() {
     feed.deliver(sink, pageSize)
     return { feed, sink }
   }
-  return { bus, log, hub, commit, open, [Symbol.dispose]: () => hub[Symbol.dispose]() }
+  return { log, hub, tell, commit, open, [Symbol.dispose]: () => hub[Symbol.dispose]() }
 }
 
 function upTo(n: number): number[] {
@@ -111,7 +121,7 @@ describe('P3 a feed gives each id once, in order, without a gap', () => {
     const { sink } = await parts.open()
     await sink.isLive.promise
     const [one, two, three, lost, five] = [1, 2, 3, 4, 5].map(() => parts.commit(false))
-    for (const event of [two, two, one, three, one, five]) if (event) parts.bus.publish(USER, event)
+    for (const event of [two, two, one, three, one, five]) if (event) parts.tell(event)
     expect(sink.ids).toEqual([1, 2, 3])
     expect(await reached(sink, 5)).toEqual([1, 2, 3, lost?.id, 5])
   })
@@ -122,6 +132,17 @@ describe('P3 a feed gives each id once, in order, without a gap', () => {
     await sink.isLive.promise
     parts.commit(false)
     expect(await reached(sink, 1)).toEqual([1])
+  })
+
+  test('when a hint comes without a body: the log is read at once', async () => {
+    using parts = setUp()
+    const { sink } = await parts.open()
+    await sink.isLive.promise
+    const large = parts.commit(false)
+    parts.tell({ id: large.id, body: undefined })
+    parts.commit()
+    expect(await reached(sink, 2)).toEqual([1, 2])
+    expect(parts.log.reads).toBe(1)
   })
 
   test('when a reader cannot take more for a while', async () => {
@@ -155,7 +176,7 @@ describe('P3 a feed gives each id once, in order, without a gap', () => {
       for (let step = 0; step < 200; step += 1) {
         const event = parts.commit(random(3) === 0)
         if (random(2) === 0) held.push(event)
-        if (random(4) === 0) for (const each of held.splice(0).reverse()) parts.bus.publish(USER, each)
+        if (random(4) === 0) for (const each of held.splice(0).reverse()) parts.tell(each)
         if (random(5) === 0) await Promise.resolve()
         if (random(40) === 0) readers.push(await parts.open())
       }
@@ -186,18 +207,44 @@ test('a new life of the database resets every reader', async () => {
   expect(sink.ids.at(-1)).toBe(2)
 })
 
+test('a hint of another life is never taken for an event of this one', async () => {
+  using parts = setUp()
+  for (let n = 0; n < 5; n += 1) parts.commit()
+  const { sink } = await parts.open()
+  await sink.isLive.promise
+  // Promoted without the last two, and drawn anew; two others have their ids.
+  parts.log.ids.length = 3
+  parts.log.epoch = 'e2'
+  parts.commit()
+  await expect.poll(() => sink.resets).toEqual(['unknown'])
+  parts.tell({ id: 5, database_epoch: 'e1' })
+  expect(sink.ids).toEqual([1, 2, 3, 4, 5])
+  parts.commit()
+  expect(await reached(sink, 6)).toEqual([1, 2, 3, 4, 5, 5])
+})
+
+test('a database that lacks what was delivered from it begins another life', async () => {
+  using parts = setUp()
+  for (let n = 0; n < 3; n += 1) parts.commit()
+  const { sink } = await parts.open()
+  await sink.isLive.promise
+  parts.log.ids.length = 2
+  await expect.poll(() => sink.resets, { timeout: 6_000 }).toEqual(['unknown'])
+  expect(parts.log.epoch).toBe('e1+')
+})
+
 test('events that are no longer kept are a reset, not a search without end', async () => {
   using parts = setUp()
   parts.commit()
   const { sink } = await parts.open()
   await sink.isLive.promise
   const kept = Array.from({ length: 600 }, (_, n) => ({ id: 100 + n, body }))
-  parts.log.readAfter = async (_, after, limit) => {
+  parts.log.readAfter = async (_, _epoch, after, limit) => {
     parts.log.reads += 1
     if (parts.log.reads > 20) throw new Error('it reads on and on')
     return kept.filter(({ id }) => id > after).slice(0, limit)
   }
-  parts.bus.publish(USER, { id: 699, body })
+  parts.tell({ id: 699, body })
   await expect.poll(() => sink.resets).toEqual(['expired'])
   await expect.poll(() => sink.ids.at(-1)).toBe(699)
   expect(parts.log.reads).toBeLessThan(5)

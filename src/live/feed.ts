@@ -64,7 +64,7 @@ export class Feed implements Reader, Disposable {
     try {
       const recalled = exact ? undefined : lease.subscriber.recall(start)
       const opening = recalled ?? (await log.open(userId, start))
-      lease.subscriber.observe(opening.epoch, opening.head)
+      lease.subscriber.observe(opening)
       const feed = new Feed(lease, log, opening, deviceId)
       lease.subscriber.readers.add(feed)
       return feed
@@ -170,7 +170,8 @@ export class Feed implements Reader, Disposable {
   }
 
   async #readLog(position: number, head: number, pageSize: number): Promise<LogEvent[]> {
-    return position < head ? this.#log.readAfter(this.#lease.subscriber.userId, position, pageSize) : []
+    const { userId, epoch } = this.#lease.subscriber
+    return position < head ? this.#log.readAfter(userId, epoch, position, pageSize) : []
   }
 
   #pushAll(page: readonly LogEvent[], sink: Sink): void {
@@ -183,10 +184,10 @@ export class Feed implements Reader, Disposable {
 
   /** The log has nothing where there should be something: retention overtook this reader. */
   #skipDropped(sink: Sink): void {
-    const { epoch } = this.#lease.subscriber
+    const { epoch, databaseEpoch } = this.#lease.subscriber
     const head = this.#knownHead()
     this.position = head
-    sink.reset('expired', { epoch, head, after: head })
+    sink.reset('expired', { epoch, database_epoch: databaseEpoch, head, after: head })
   }
 }
 

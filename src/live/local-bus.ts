@@ -1,12 +1,17 @@
-import type { LogEvent } from '../protocol/event.ts'
+import type { Announcement } from '../protocol/event.ts'
 import type { Bus, Listener, Subscription } from './bus.ts'
 
 /** The bus of a node that is alone: this process. */
 export class LocalBus implements Bus {
+  readonly isUp = true
   readonly #listeners = new Map<string, Listener>()
 
-  publish(userId: string, event: LogEvent): void {
-    this.#listeners.get(userId)?.(event)
+  onChange(): void {}
+
+  announce({ recipients, ids, database_epoch, body }: Announcement): void {
+    for (const [index, userId] of recipients.entries()) {
+      this.#listeners.get(userId)?.({ id: ids[index] ?? 0, database_epoch, body })
+    }
   }
 
   /** One listener per user: the hub has one channel for all of a user's readers. */
@@ -18,4 +23,8 @@ export class LocalBus implements Bus {
       },
     }
   }
+
+  broadcast(): void {}
+
+  onBroadcast(): void {}
 }

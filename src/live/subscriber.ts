@@ -1,5 +1,5 @@
 import type { Opening, Start } from '../protocol/cursor.ts'
-import type { LogEvent } from '../protocol/event.ts'
+import type { Hint, LogEvent } from '../protocol/event.ts'
 import type { ResetReason } from '../protocol/types.ts'
 import type { Log } from './log.ts'
 
@@ -26,8 +26,9 @@ const MAX_AHEAD = 256
 export class Subscriber {
   readonly userId: string
   readonly readers = new Set<Reader>()
-  /** Epoch of the inbox; empty until the log was asked once. */
+  /** Epoch of the inbox, and of its database; empty until the log was asked once. */
   epoch = ''
+  databaseEpoch = ''
   /** The last event passed on to readers; -1 until the log was asked once. */
   lastId = -1
   readonly #log: Log
@@ -35,9 +36,10 @@ export class Subscriber {
   #tail: LogEvent[] = []
   #tailLength = 0
   /** Hints that came too early. */
-  #ahead: LogEvent[] = []
+  #ahead: Hint[] = []
   #gapTimer: NodeJS.Timeout | undefined
   #catchingUp = false
+  #isConfirming = false
   #disposed = false
 
   constructor(userId: string, log: Log) {
@@ -46,34 +48,41 @@ export class Subscriber {
   }
 
   /** A hint from the bus: maybe late, maybe twice, maybe out of order. */
-  hint(event: LogEvent): void {
-    if (this.lastId >= 0 && event.id <= this.lastId) return
-    if (event.id === this.lastId + 1 && this.lastId >= 0) {
-      this.#pass(event)
+  hint(hint: Hint): void {
+    if (this.lastId >= 0 && hint.database_epoch !== this.databaseEpoch) {
+      void this.#confirm()
+      return
+    }
+    if (hint.id <= this.lastId) return
+    if (this.lastId >= 0 && hint.id === this.lastId + 1 && isWhole(hint)) {
+      this.#pass(hint)
       if (this.#ahead.length > 0) this.#passAhead()
       return
     }
-    if (this.#ahead.length < MAX_AHEAD) this.#ahead.push(event)
-    if (this.lastId >= 0) this.#expectGap()
+    if (this.#ahead.length < MAX_AHEAD) this.#ahead.push(hint)
+    if (this.lastId < 0) return
+    // Nothing else will come for the next one: its hint came without a body.
+    if (hint.id === this.lastId + 1) void this.#catchUp()
+    else this.#expectGap()
   }
 
   /** What the log said of this inbox, asked after the subscription was in force. */
-  observe(epoch: string, head: number): void {
-    if (this.lastId < 0) {
-      this.epoch = epoch
-      this.lastId = head
-      this.#passAhead()
-    } else if (epoch !== this.epoch) {
-      this.#restart({ epoch, head, after: head })
-    } else if (head > this.lastId) {
-      this.#expectGap()
-    }
+  observe(opening: Opening): void {
+    if (this.lastId < 0) this.#begin(opening)
+    else if (opening.epoch !== this.epoch) this.#restart(opening)
+    else if (opening.head > this.lastId) this.#expectGap()
+  }
+
+  /** What a head check found. */
+  observeHead(databaseEpoch: string, head: number): void {
+    if (databaseEpoch !== this.databaseEpoch) void this.#confirm()
+    else if (head > this.lastId) this.#expectGap()
   }
 
   /** Answers a starting point from memory, where memory proves it. */
   recall(start: Start): Opening | undefined {
     if (typeof start !== 'object' || start.epoch !== this.epoch || !this.after(start.id)) return undefined
-    return { epoch: this.epoch, head: this.lastId, after: start.id }
+    return this.#openingAt(start.id)
   }
 
   /** The events behind `id`, if the tail reaches back to it. */
@@ -113,9 +122,10 @@ export class Subscriber {
   #passAhead(): void {
     const ahead = this.#ahead.sort((a, b) => a.id - b.id)
     this.#ahead = []
-    for (const event of ahead) {
-      if (event.id === this.lastId + 1) this.#pass(event)
-      else if (event.id > this.lastId) this.#ahead.push(event)
+    for (const hint of ahead) {
+      if (hint.database_epoch !== this.databaseEpoch || hint.id <= this.lastId) continue
+      if (hint.id === this.lastId + 1 && isWhole(hint)) this.#pass(hint)
+      else this.#ahead.push(hint)
     }
     if (this.#ahead.length > 0) this.#expectGap()
   }
@@ -136,7 +146,7 @@ export class Subscriber {
       let page: LogEvent[]
       do {
         const { epoch } = this
-        page = await this.#log.readAfter(this.userId, this.lastId, PAGE)
+        page = await this.#log.readAfter(this.userId, epoch, this.lastId, PAGE)
         // What was read belongs to another life.
         if (epoch !== this.epoch) break
         const first = page[0]?.id ?? 0
@@ -153,20 +163,45 @@ export class Subscriber {
     this.#passAhead()
   }
 
+  /** A hint of another life: either one that came late, or this inbox has begun anew. The log knows. */
+  async #confirm(): Promise<void> {
+    if (this.#isConfirming) return
+    this.#isConfirming = true
+    try {
+      const opening = await this.#log.open(this.userId, 'head')
+      if (!this.#disposed) this.observe(opening)
+    } catch {
+      // The next head check asks again.
+    } finally {
+      this.#isConfirming = false
+    }
+  }
+
+  #openingAt(after: number): Opening {
+    return { epoch: this.epoch, database_epoch: this.databaseEpoch, head: this.lastId, after }
+  }
+
   #skipTo(head: number): void {
     this.lastId = head
     this.#forget()
-    const opening = { epoch: this.epoch, head, after: head }
-    for (const reader of [...this.readers]) reader.onReset('expired', opening)
+    for (const reader of [...this.readers]) reader.onReset('expired', this.#openingAt(head))
   }
 
-  /** The database began another life: every cursor given out is void. A head that is behind ours proves nothing, as
-   * hints overtake queries. */
-  #restart(opening: Opening): void {
-    this.epoch = opening.epoch
-    this.lastId = opening.head
+  #begin({ epoch, database_epoch, head }: Opening): void {
+    this.epoch = epoch
+    this.databaseEpoch = database_epoch
+    this.lastId = head
     this.#forget()
-    this.#ahead = []
-    for (const reader of [...this.readers]) reader.onReset('unknown', opening)
+    this.#passAhead()
   }
+
+  /** The database began another life: every cursor given out is void. */
+  #restart(opening: Opening): void {
+    for (const reader of [...this.readers]) reader.onReset('unknown', opening)
+    this.#begin(opening)
+  }
+}
+
+function isWhole(hint: Hint): hint is Hint & LogEvent {
+  return hint.body !== undefined
 }

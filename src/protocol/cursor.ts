@@ -22,4 +22,11 @@ export function parseCursor(text: string): Cursor | undefined {
 export type Start = Cursor | 'oldest' | 'head'
 
 /** Where a reader begins: behind `after`. Or, with `reset`, why its cursor cannot be honoured; `after` is then the head. */
-export type Opening = { epoch: string; head: number; after: number; reset?: ResetReason }
+export type Opening = {
+  epoch: string
+  /** The database's own epoch, of which each inbox's is made. */
+  database_epoch: string
+  head: number
+  after: number
+  reset?: ResetReason
+}

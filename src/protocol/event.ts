@@ -13,6 +13,22 @@ export type EventBody = {
 /** A place in one inbox and what stands there. */
 export type LogEvent = { readonly id: number; readonly body: EventBody }
 
+/** Word of a committed event for whoever reads one inbox; without a body where that is too large to carry. */
+export type Hint = {
+  readonly id: number
+  /** The life of the database in which it was committed: in another one `id` is another event. */
+  readonly database_epoch: string
+  readonly body?: EventBody | undefined
+}
+
+/** A committed event: who got it, each under which id of their inbox. */
+export type Announcement = {
+  readonly recipients: readonly string[]
+  readonly ids: readonly number[]
+  readonly database_epoch: string
+  readonly body: EventBody
+}
+
 export type EventFields = {
   type: EventType
   at: string

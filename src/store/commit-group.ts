@@ -27,6 +27,7 @@ export type CommitRow = {
   at: Date | null
   recipients: string[] | null
   inbox_ids: number[] | null
+  database_epoch: string
 }
 
 /** Why a send was refused, for its sender. */
@@ -69,7 +70,7 @@ export function newMessage(send: Send, seq: number, createdAt: string): Message 
 /** One call, one transaction: `commit_sends` in migrations/0002-functions.sql. A row per send, in order. */
 export async function commitSends(sql: Sql, sends: Send[]): Promise<CommitRow[]> {
   return sql<CommitRow[]>`
-    SELECT n, status, seq, at, recipients, inbox_ids FROM commit_sends(
+    SELECT n, status, seq, at, recipients, inbox_ids, (SELECT current_epoch()) AS database_epoch FROM commit_sends(
       ${sends.map((send) => send.sender_id)}::text[], ${sends.map((send) => send.key)}::text[],
       ${sends.map((send) => `\\x${send.request_hash.toString('hex')}`)}::bytea[],
       ${sends.map((send) => send.conversation_id)}::uuid[], ${sends.map((send) => send.id)}::uuid[],

@@ -1,5 +1,5 @@
 import { setTimeout } from 'node:timers/promises'
-import { type EventBody, encodeEvent } from '../protocol/event.ts'
+import { type Announcement, encodeEvent } from '../protocol/event.ts'
 import { Problem, unavailable } from '../protocol/problems.ts'
 import type { Message } from '../protocol/types.ts'
 import {
@@ -13,18 +13,20 @@ import {
 } from './commit-group.ts'
 import {
   DEADLOCK_DETECTED,
+  EPOCH_UNSETTLED,
   errorCode,
   isConnectionLost,
   isTransient,
   LOCK_NOT_AVAILABLE,
+  QUERY_CANCELED,
   type Sql,
   UNIQUE_VIOLATION,
 } from './database.ts'
 
 export type Sent = { message: Message; replayed: boolean }
 
-/** Who got a committed event, and under which id of their inbox. */
-export type Announce = (recipients: readonly string[], ids: readonly number[], body: EventBody) => void
+/** Tells the bus of a committed event. */
+export type Announce = (announcement: Announcement) => void
 
 type Pending = {
   send: Send
@@ -45,6 +47,8 @@ const MAX_QUEUED_SENDS = 4_096
 const MAX_QUEUED_BYTES = 64 * 1024 * 1024
 /** How long one group may be tried again, and how long one may be under way before new sends are refused. */
 const PATIENCE_MS = 4_000
+/** How often an absent Postgres is asked. */
+const PROBE_MS = 200
 const MAX_KNOWN_SIZES = 100_000
 
 /**
@@ -57,6 +61,8 @@ export class Committer {
   #queue: Pending[] = []
   #queuedBytes = 0
   #groupSince: number | undefined
+  /** Postgres did not answer the last group: until it does, sends are told so at once. */
+  #isAway = false
   /** Inbox rows that a send to a conversation made last time: how full a group gets. */
   readonly #sizes = new Map<string, number>()
 
@@ -78,7 +84,7 @@ export class Committer {
   commit(send: Send): Promise<Sent> {
     const bytes = send.text.length * 2 + 512
     if (this.#isOverloaded(bytes)) {
-      return Promise.reject(unavailable('The database is slow just now. Send again with the same key.'))
+      return Promise.reject(away())
     }
     return new Promise((resolve, reject) => {
       this.#queue.push({ send, bytes, twins: [], resolve, reject })
@@ -89,7 +95,7 @@ export class Committer {
 
   #isOverloaded(bytes: number): boolean {
     if (this.#queue.length >= MAX_QUEUED_SENDS || this.#queuedBytes + bytes > MAX_QUEUED_BYTES) return true
-    return !this.#isPatient()
+    return this.#isAway || !this.#isPatient()
   }
 
   async #run(): Promise<void> {
@@ -101,8 +107,32 @@ export class Committer {
       const committed = await this.#commitGroup(this.#takeGroup())
       // The next group is on its way to Postgres before the news of this one go out to a thousand readers.
       setImmediate(() => this.#settle(committed))
+      if (this.#isAway) this.#refuseQueue()
     }
     this.#groupSince = undefined
+  }
+
+  async #awaitReturn(): Promise<void> {
+    if (this.#isAway) return
+    this.#isAway = true
+    while (this.#isAway) {
+      await setTimeout(PROBE_MS, undefined, { ref: false })
+      await this.#sql`SELECT 1`.then(
+        () => {
+          this.#isAway = false
+        },
+        (error: unknown) => {
+          // The gateway ends.
+          if (errorCode(error) === 'CONNECTION_ENDED') this.#isAway = false
+        },
+      )
+    }
+  }
+
+  #refuseQueue(): void {
+    for (const pending of this.#queue) fail(pending, away())
+    this.#queue = []
+    this.#queuedBytes = 0
   }
 
   #takeGroup(): Pending[] {
@@ -142,6 +172,7 @@ export class Committer {
         const first = await this.#commitGroup(group.slice(0, half))
         return [...first, ...(await this.#commitGroup(group.slice(half)))]
       }
+      if (isConnectionLost(error) || errorCode(error) === QUERY_CANCELED) void this.#awaitReturn()
       for (const pending of group) fail(pending, error)
       return []
     }
@@ -169,7 +200,8 @@ export class Committer {
       } catch (error) {
         const code = errorCode(error)
         uncertain ||= mayHaveCommitted(error)
-        const raced = code === UNIQUE_VIOLATION || code === DEADLOCK_DETECTED
+        if (code === EPOCH_UNSETTLED) await this.#sql`SELECT settle_epoch()`
+        const raced = code === UNIQUE_VIOLATION || code === DEADLOCK_DETECTED || code === EPOCH_UNSETTLED
         const again = raced || (uncertain && isConnectionLost(error))
         if (!again || performance.now() > deadline) throw error
         if (uncertain) await setTimeout(Math.min(50 * 2 ** attempt, 500))
@@ -210,7 +242,8 @@ export class Committer {
     this.#rememberSize(pending.send.conversation_id, recipients.length)
     const { conversation_id, created_at } = message
     const body = encodeEvent({ type: 'message.created', at: created_at, conversation_id, message })
-    this.#announce(recipients, row.inbox_ids ?? [], body)
+    const { database_epoch } = row
+    this.#announce({ recipients, ids: row.inbox_ids ?? [], database_epoch, body })
     answer(pending, { message, replayed: false })
   }
 
@@ -220,6 +253,10 @@ export class Committer {
       this.#sizes.set(conversationId, size)
     else this.#sizes.clear()
   }
+}
+
+function away(): Problem {
+  return unavailable('The database does not answer just now. Send again with the same key.')
 }
 
 /** Twins get a replay of the first one's message. */
@@ -238,7 +275,7 @@ function fail(pending: Pending, error: unknown): void {
 function mayHaveCommitted(error: unknown): boolean {
   const code = errorCode(error) ?? ''
   if (/^(CONNECTION_CLOSED|57P0)/.test(code)) return true
-  return /^(ECONNRESET|EPIPE)$/.test(code) && (error as NodeJS.ErrnoException).syscall !== 'connect'
+  return /^(ECONNRESET|EPIPE|ETIMEDOUT)$/.test(code) && (error as NodeJS.ErrnoException).syscall !== 'connect'
 }
 
 function bytesOf(queue: readonly Pending[]): number {

@@ -1,6 +1,7 @@
 import postgres from 'postgres'
 import { arrayTypes } from './array-types.ts'
 import { type Address, connectCoupled } from './coupled-socket.ts'
+import { SilenceWatch } from './silence.ts'
 import { Transactions } from './transactions.ts'
 
 const BIGINT_OID = 20
@@ -38,6 +39,11 @@ export type DatabaseOptions = {
  */
 const FLUSHING_OPTIONS = ' '.repeat(1_024)
 
+/** Longer, and a statement is cancelled. */
+const STATEMENT_MS = 5_000
+/** How long the answer to a cancelled statement may take before its connection is taken for dead. */
+const SILENCE_MS = 1_500
+
 /** The door to Postgres: pools, transactions, and what a failure means. */
 export class Database implements AsyncDisposable {
   /** For single statements that are not hot. */
@@ -56,16 +62,20 @@ export class Database implements AsyncDisposable {
   connect(
     name: string,
     max: number,
-    settings: Record<string, string | number> = {},
+    settings: Record<string, number | string> & { statement_timeout?: number } = {},
     onClose: () => void = () => {},
   ): Sql {
     const { url, socketDir } = this.#options
+    const { statement_timeout = STATEMENT_MS } = settings
     let attempts = 0
+    let watch: SilenceWatch | undefined
     const options = {
       ...(socketDir && { path: `${socketDir}/.s.PGSQL.${new URL(url).port || 5432}` }),
       max,
       types,
-      connect_timeout: 5,
+      connect_timeout: 3,
+      // A standby would answer from the past: it is left alone until it is promoted.
+      target_session_attrs: 'primary' as const,
       max_lifetime: null,
       fetch_types: false,
       // Seconds. Short, since whoever asks meanwhile waits for it before being told that Postgres is away.
@@ -73,18 +83,31 @@ export class Database implements AsyncDisposable {
       onnotice: () => {},
       onclose: onClose,
       // An option that the driver takes but does not declare.
-      socket: (address: Address) => connectCoupled(address, attempts++),
+      socket: (address: Address) => {
+        const socket = connectCoupled(address, attempts++)
+        watch?.add(socket)
+        return socket
+      },
       connection: {
         application_name: name,
         synchronous_commit: 'on',
-        statement_timeout: 8_000,
+        statement_timeout,
         idle_in_transaction_session_timeout: 15_000,
         timezone: 'UTC',
         options: FLUSHING_OPTIONS,
         ...settings,
       },
     }
-    return postgres(url, options) as unknown as Sql
+    const sql = postgres(url, options) as unknown as Sql
+    // What may take any time, as migrations may, cannot be told from a dead connection.
+    if (statement_timeout > 0) watch = new SilenceWatch(sql, statement_timeout + SILENCE_MS)
+    const { end } = sql
+    return Object.assign(sql, {
+      end(how?: { timeout?: number }) {
+        watch?.[Symbol.dispose]()
+        return end(how)
+      },
+    })
   }
 
   /** Runs `work` in one transaction, on a connection that it has to itself. Rolls back and throws what `work` throws. */
@@ -105,11 +128,15 @@ export function errorCode(error: unknown): string | undefined {
 
 export const UNIQUE_VIOLATION = '23505'
 export const LOCK_NOT_AVAILABLE = '55P03'
+/** By statement_timeout. */
+export const QUERY_CANCELED = '57014'
 export const DEADLOCK_DETECTED = '40P01'
+/** Raised by current_epoch(): the server was promoted or changed its standbys; settle_epoch() and do it again. */
+export const EPOCH_UNSETTLED = 'LW001'
 
 // Classes 08 connection, 53 resources (disk full), 57 operator (shutdown, time-out), 58 system; then single ones.
 const TRANSIENT =
-  /^(08|53|57|58)|^(55P03|40001|40P01|25006|25P03|CONNECT|ECONN|ENOENT|EPIPE|ETIMEDOUT|EHOST|ENETUN|EAI_)/
+  /^(08|53|57|58)|^(LW001|55P03|40001|40P01|25006|25P03|CONNECT|ECONN|ENOENT|EPIPE|ETIMEDOUT|EHOST|ENETUN|EAI_)/
 
 /** Whether Postgres could not serve just now, so that the same request may succeed later. */
 export function isTransient(error: unknown): boolean {

@@ -32,17 +32,21 @@ export class InboxReader {
     if (!row) throw new Error('the database has no epoch: it was not migrated')
     const epoch = inboxEpoch(row.epoch, userId)
     const head = row.head ?? 0
-    if (start === 'head') return { epoch, head, after: head }
-    if (start === 'oldest') return { epoch, head, after: (row.next_id ?? head + 1) - 1 }
-    if (start.epoch !== epoch || start.id > head) return { epoch, head, after: head, reset: 'unknown' }
-    if (start.id < head && row.next_id !== start.id + 1) return { epoch, head, after: head, reset: 'expired' }
-    return { epoch, head, after: start.id }
+    const at = (after: number): Opening => ({ epoch, database_epoch: row.epoch, head, after })
+    if (start === 'head') return at(head)
+    if (start === 'oldest') return at((row.next_id ?? head + 1) - 1)
+    if (start.epoch !== epoch || start.id > head) return { ...at(head), reset: 'unknown' }
+    if (start.id < head && row.next_id !== start.id + 1) return { ...at(head), reset: 'expired' }
+    return at(start.id)
   }
 
-  /** The events behind `after`, ascending, each as it is now: edited, deleted, or redacted. */
-  async readAfter(userId: string, after: number, limit: number): Promise<LogEvent[]> {
+  /**
+   * The events behind `after`, ascending, each as it is now: edited, deleted, or redacted. Rejects where the inbox has
+   * another epoch by now: the same ids are other events there.
+   */
+  async readAfter(userId: string, epoch: string, after: number, limit: number): Promise<LogEvent[]> {
     const rows = await this.#database.sql<InboxRow[]>`
-      SELECT i.id AS inbox_id, i.at, i.type, i.conversation_id, i.seq AS message_seq, i.detail,
+      SELECT (SELECT epoch FROM database_epoch) AS database_epoch, i.id AS inbox_id, i.at, i.type, i.conversation_id, i.seq AS message_seq, i.detail,
         mb.from_seq, to_jsonb(c) AS conversation,
         m.id, m.seq, m.kind, m.sender_id, left(m.text, 8192) AS text, octet_length(m.text) > 8192 AS truncated,
         m.client_id, m.reply_to, m.data, m.created_at, m.edited_at, m.deleted_at
@@ -51,21 +55,29 @@ export class InboxReader {
       LEFT JOIN messages m ON m.conversation_id = i.conversation_id AND m.seq = i.seq
       LEFT JOIN conversations c ON c.id = i.conversation_id AND i.type IN ('conversation.created', 'conversation.updated')
       WHERE i.user_id = ${userId} AND i.id > ${after} ORDER BY i.id LIMIT ${limit}`
+    const [first] = rows
+    if (first && inboxEpoch(first.database_epoch, userId) !== epoch)
+      throw new Error('the inbox has another epoch')
     return rows.map((row) => ({ id: row.inbox_id, body: toEventBody(row, userId) }))
   }
 
-  /** The heads of many inboxes in one query, with their epochs. Unknown users are left out. */
-  async heads(userIds: string[]): Promise<Map<string, { epoch: string; head: number }>> {
+  /** The heads of many inboxes in one query, and the database's epoch. Unknown users are left out. */
+  async heads(userIds: readonly string[]): Promise<{ database_epoch: string; heads: Map<string, number> }> {
     const rows = await this.#database.sql<{ user_id: string; last_id: number; epoch: string }[]>`
       SELECT h.user_id, h.last_id, d.epoch FROM inbox_heads h CROSS JOIN database_epoch d
-      WHERE h.user_id = ANY (${userIds})`
-    return new Map(
-      rows.map((row) => [row.user_id, { epoch: inboxEpoch(row.epoch, row.user_id), head: row.last_id }]),
-    )
+      WHERE h.user_id = ANY (${userIds as string[]})`
+    const heads = new Map(rows.map((row) => [row.user_id, row.last_id]))
+    return { database_epoch: rows[0]?.epoch ?? '', heads }
+  }
+
+  /** Draws a new database epoch unless somebody did already: what was committed under this one is lost. */
+  async redrawEpoch(database_epoch: string): Promise<void> {
+    await this.#database.sql`SELECT redraw_epoch(${database_epoch})`
   }
 }
 
 type InboxRow = Omit<MessageRecord, 'seq'> & {
+  database_epoch: string
   inbox_id: number
   at: Date
   type: EventType

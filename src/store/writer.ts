@@ -1,6 +1,6 @@
-import { type EventBody, type EventFields, encodeEvent } from '../protocol/event.ts'
+import { type Announcement, type EventBody, type EventFields, encodeEvent } from '../protocol/event.ts'
 import type { Announce } from './committer.ts'
-import type { Database, Transaction } from './database.ts'
+import { type Database, EPOCH_UNSETTLED, errorCode, type Transaction } from './database.ts'
 
 /** An event to append to the inboxes of `recipients`; `detail` is what is stored beside the references. */
 export type NewEvent = {
@@ -31,9 +31,19 @@ export class Writer {
     this.#announce = announce
   }
 
-  /** Persist, then fan out: nothing is announced unless it was committed. */
+  /** Persist, then fan out: nothing is announced unless it was committed. `work` may run twice, never commit twice. */
   async write<T>(work: (unit: Unit) => Promise<T>): Promise<T> {
-    const appended: Appended[] = []
+    try {
+      return await this.#writeOnce(work)
+    } catch (error) {
+      if (errorCode(error) !== EPOCH_UNSETTLED) throw error
+      await this.database.sql`SELECT settle_epoch()`
+      return this.#writeOnce(work)
+    }
+  }
+
+  async #writeOnce<T>(work: (unit: Unit) => Promise<T>): Promise<T> {
+    const appended: Announcement[] = []
     const result = await this.database.transaction((tx) =>
       work({
         tx,
@@ -42,18 +52,18 @@ export class Writer {
         },
       }),
     )
-    for (const { recipients, ids, body } of appended) this.#announce(recipients, ids, body)
+    for (const announcement of appended) this.#announce(announcement)
     return result
   }
 }
 
-type Appended = { recipients: string[]; ids: number[]; body: EventBody }
+type Appended = { recipients: string[]; ids: number[]; database_epoch: string; body: EventBody }
 
-async function appendEvents(tx: Transaction, events: readonly NewEvent[]): Promise<Appended[]> {
+async function appendEvents(tx: Transaction, events: readonly NewEvent[]): Promise<Announcement[]> {
   const rows = events.flatMap((event) => event.recipients.map((user_id) => ({ user_id, event })))
   if (rows.length === 0) return []
-  const placed = await tx<{ n: number; id: number; at: Date }[]>`
-    SELECT n, id, at FROM append_events(
+  const placed = await tx<{ n: number; id: number; at: Date; database_epoch: string }[]>`
+    SELECT n, id, at, (SELECT current_epoch()) AS database_epoch FROM append_events(
       ${rows.map((row) => row.user_id)}::text[], ${rows.map((row) => row.event.type)}::text[],
       ${rows.map((row) => row.event.conversation_id)}::uuid[], ${rows.map((row) => row.event.seq ?? null)}::bigint[],
       ${rows.map((row) => (row.event.detail ? JSON.stringify(row.event.detail) : null))}::text[])`
@@ -61,7 +71,13 @@ async function appendEvents(tx: Transaction, events: readonly NewEvent[]): Promi
   for (const [index, { user_id, event }] of rows.entries()) {
     const place = placed[index]
     if (!place) throw new Error('append_events answered fewer rows than it was given')
-    const known = appended.get(event) ?? { recipients: [], ids: [], body: encode(event, place.at) }
+    const { database_epoch } = place
+    const known = appended.get(event) ?? {
+      recipients: [],
+      ids: [],
+      database_epoch,
+      body: encode(event, place.at),
+    }
     known.recipients.push(user_id)
     known.ids.push(place.id)
     appended.set(event, known)

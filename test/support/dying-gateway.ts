@@ -3,8 +3,8 @@ import { loadConfig } from '../../src/config.ts'
 
 /** A gateway that is killed exactly between COMMIT and announcement, by the first message. */
 await start(loadConfig(process.env), {
-  announce: (announce) => (recipients, ids, body) => {
-    if (body.type === 'message.created') process.kill(process.pid, 'SIGKILL')
-    else announce(recipients, ids, body)
+  announce: (announce) => (announcement) => {
+    if (announcement.body.type === 'message.created') process.kill(process.pid, 'SIGKILL')
+    else announce(announcement)
   },
 })

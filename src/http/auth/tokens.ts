@@ -21,8 +21,11 @@ export class AccessTokens {
   readonly #key: Promise<CryptoKey>
   /** Verified before and not expired: a signature is checked once per token, not once per request. */
   readonly #verified = new Map<string, Caller>()
+  readonly #now: () => number
 
-  constructor(secret: string) {
+  /** `now`: ms since 1970, the same on all nodes, as one judges what another signed. */
+  constructor(secret: string, now: () => number) {
+    this.#now = now
     const algorithm = { name: 'HMAC', hash: 'SHA-256' }
     this.#key = crypto.subtle.importKey('raw', new TextEncoder().encode(secret), algorithm, false, [
       'sign',
@@ -31,12 +34,13 @@ export class AccessTokens {
   }
 
   async sign(user_id: string, device_id: string): Promise<string> {
+    const seconds = Math.floor(this.#now() / 1_000)
     return new SignJWT({ device_id })
       .setProtectedHeader({ alg: ALGORITHM })
       .setIssuer(ISSUER)
       .setSubject(user_id)
-      .setIssuedAt()
-      .setExpirationTime(`${ACCESS_TOKEN_SECONDS}s`)
+      .setIssuedAt(seconds)
+      .setExpirationTime(seconds + ACCESS_TOKEN_SECONDS)
       .sign(await this.#key)
   }
 
@@ -44,14 +48,18 @@ export class AccessTokens {
   verify(token: string): Caller | Promise<Caller> {
     const known = this.#verified.get(token)
     if (!known) return this.#check(token)
-    if (known.expires_at > Date.now()) return known
+    if (known.expires_at > this.#now()) return known
     this.#verified.delete(token)
     throw expired()
   }
 
   async #check(token: string): Promise<Caller> {
     try {
-      const { payload } = await jwtVerify(token, await this.#key, { issuer: ISSUER, algorithms: [ALGORITHM] })
+      const { payload } = await jwtVerify(token, await this.#key, {
+        issuer: ISSUER,
+        algorithms: [ALGORITHM],
+        currentDate: new Date(this.#now()),
+      })
       const { sub, device_id, exp } = payload
       if (!sub || typeof device_id !== 'string' || !exp) throw new Error('claims are missing')
       const caller: Caller = { user_id: sub, device_id, via: 'bearer', expires_at: exp * 1000 }

@@ -1,0 +1,242 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import { connect, credsAuthenticator, ErrorCode, Events, type NatsConnection } from 'nats'
+import type { Announcement } from '../protocol/event.ts'
+import { StartError } from '../start-error.ts'
+import type { Bus, Listener, Subscription } from './bus.ts'
+import { encodeHints, HintReader } from './hint-codec.ts'
+import { LocalBus } from './local-bus.ts'
+
+export type NatsOptions = {
+  /** `host:port` each. */
+  servers: string[]
+  user?: string
+  pass?: string
+  token?: string
+  /** The text of a credentials file. */
+  creds?: string
+  /** TLS is demanded; `ca` in PEM where it is not a public one. */
+  tls?: { ca?: string }
+}
+
+type Log = { info(fields: object, message: string): void; warn(fields: object, message: string): void }
+
+const PROBE_EVERY_MS = 500
+/** A server that has not answered a probe in this time is taken for dead, until it answers. */
+const PROBE_WITHIN_MS = 1_000
+const CONNECT_WITHIN_MS = 2_000
+const RECONNECT_MS = 250
+/** The driver gives a silent connection up, and tries another server, after three of these. */
+const PING_EVERY_MS = 3_000
+const IN_FORCE_WITHIN_MS = 1_000
+const REFUSALS: string[] = [ErrorCode.AuthorizationViolation, ErrorCode.BadAuthentication, ErrorCode.BadCreds]
+
+/** A subject that is listened to, on whatever connection there is. */
+type Channel = { subject: string; hear(data: Uint8Array): void; end(): void }
+
+/**
+ * The bus of many nodes: NATS, a subject per inbox (`inbox.<user>`). What this node announces reaches its own readers
+ * without the detour. Connects for ever; what is announced while it cannot is lost here, and found in the log.
+ */
+export class NatsBus implements Bus, AsyncDisposable {
+  readonly #options: NatsOptions
+  readonly #log: Log
+  readonly #local = new LocalBus()
+  readonly #reader = new HintReader()
+  readonly #channels = new Set<Channel>()
+  readonly #onChange: (() => void)[] = []
+  readonly #closing = new AbortController()
+  readonly #ended: Promise<void>
+  #connection: NatsConnection | undefined
+  #isUp = false
+  #flushing: Promise<void> | undefined
+
+  private constructor(options: NatsOptions, log: Log, connection: NatsConnection | undefined) {
+    this.#options = options
+    this.#log = log
+    this.#ended = this.#keepConnected(connection)
+  }
+
+  /**
+   * Connects, or goes on trying in the background where no server can be reached just now: a node serves without NATS.
+   * Throws StartError when a server refuses the credentials.
+   */
+  static async open(options: NatsOptions, log: Log): Promise<NatsBus> {
+    try {
+      return new NatsBus(options, log, await dial(options))
+    } catch (error) {
+      if (REFUSALS.includes((error as { code?: string }).code ?? '')) {
+        throw new StartError(
+          'NATS refuses the credentials: check user, password or token in NATS_URL, or NATS_CREDS',
+        )
+      }
+      log.warn(
+        { err: error },
+        'NATS cannot be reached; messages of other nodes come about a second late until it can',
+      )
+      return new NatsBus(options, log, undefined)
+    }
+  }
+
+  get isUp(): boolean {
+    return this.#isUp
+  }
+
+  onChange(listener: () => void): void {
+    this.#onChange.push(listener)
+  }
+
+  announce(announcement: Announcement): void {
+    this.#local.announce(announcement)
+    const connection = this.#connection
+    if (!connection) return
+    let index = 0
+    for (const payload of encodeHints(announcement)) {
+      connection.publish(inboxSubject(announcement.recipients[index++] ?? ''), payload)
+    }
+  }
+
+  async subscribe(userId: string, listener: Listener): Promise<Subscription> {
+    const local = await this.#local.subscribe(userId, listener)
+    const channel = this.#listen(inboxSubject(userId), (data) => {
+      const hint = this.#reader.read(data)
+      if (hint) listener(hint)
+    })
+    await this.#inForce()
+    return {
+      [Symbol.dispose]: () => {
+        local[Symbol.dispose]()
+        channel.end()
+      },
+    }
+  }
+
+  broadcast(topic: string, text: string): void {
+    this.#connection?.publish(`longwave.${topic}`, text)
+  }
+
+  onBroadcast(topic: string, listener: (text: string) => void): void {
+    this.#listen(`longwave.${topic}`, (data) => listener(Buffer.from(data).toString()))
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const connection = this.#connection
+    // What was announced just now still leaves.
+    if (connection && this.#isUp)
+      await Promise.race([isAnswered(connection), this.#pause(IN_FORCE_WITHIN_MS)])
+    this.#closing.abort()
+    await connection?.close()
+    await this.#ended
+  }
+
+  #listen(subject: string, hear: (data: Uint8Array) => void): Channel {
+    const channel = { subject, hear, end: () => void this.#channels.delete(channel) }
+    this.#channels.add(channel)
+    this.#attach(channel)
+    return channel
+  }
+
+  #attach(channel: Channel): void {
+    if (!this.#connection) return
+    const callback = (error: Error | null, { data }: { data: Uint8Array }) => {
+      if (!error) channel.hear(data)
+    }
+    const subscription = this.#connection.subscribe(channel.subject, { callback })
+    channel.end = () => {
+      this.#channels.delete(channel)
+      subscription.unsubscribe()
+    }
+  }
+
+  /**
+   * Resolves when the server has taken all subscriptions of this tick. One that does not answer is not waited for long:
+   * as soon as it does, all heads are checked.
+   */
+  #inForce(): Promise<void> {
+    this.#flushing ??= new Promise<void>((resolve) => setImmediate(resolve)).then(async () => {
+      this.#flushing = undefined
+      const connection = this.#connection
+      if (connection && this.#isUp)
+        await Promise.race([isAnswered(connection), this.#pause(IN_FORCE_WITHIN_MS)])
+    })
+    return this.#flushing
+  }
+
+  async #keepConnected(first: NatsConnection | undefined): Promise<void> {
+    let connection = first
+    while (!this.#closing.signal.aborted) {
+      connection ??= await dial(this.#options).catch(() => undefined)
+      if (connection) await this.#serve(connection)
+      connection = undefined
+      await this.#pause(RECONNECT_MS * (0.5 + Math.random()))
+    }
+  }
+
+  /** Watches over a connection, which reconnects by itself, until it is closed for good. */
+  async #serve(connection: NatsConnection): Promise<void> {
+    this.#connection = connection
+    for (const channel of this.#channels) this.#attach(channel)
+    void this.#noticeDisconnects(connection)
+    const closed = connection.closed().then(() => false)
+    while (!this.#closing.signal.aborted && !connection.isClosed()) {
+      // Answered only behind the subscriptions, also after a reconnect: then they are in force.
+      const answered = Promise.race([isAnswered(connection), closed])
+      const isLate = this.#pause(PROBE_WITHIN_MS).then(() => false)
+      this.#turn(await Promise.race([answered, isLate]))
+      await answered
+      await this.#pause(this.#isUp ? PROBE_EVERY_MS : RECONNECT_MS)
+    }
+    this.#connection = undefined
+    this.#turn(false)
+  }
+
+  /** A connection that breaks says so before a probe misses its answer. */
+  async #noticeDisconnects(connection: NatsConnection): Promise<void> {
+    for await (const { type } of connection.status()) if (type === Events.Disconnect) this.#turn(false)
+  }
+
+  #turn(isUp: boolean): void {
+    if (isUp === this.#isUp) return
+    this.#isUp = isUp
+    if (isUp) this.#log.info({}, 'NATS is there')
+    else if (!this.#closing.signal.aborted)
+      this.#log.warn({}, 'NATS is gone; the log is read more often until it is back')
+    for (const listener of this.#onChange) listener()
+  }
+
+  #pause(ms: number): Promise<void> {
+    return pause(ms, undefined, { signal: this.#closing.signal, ref: false }).catch(() => {})
+  }
+}
+
+function dial({ servers, tls, creds, ...login }: NatsOptions): Promise<NatsConnection> {
+  return connect({
+    ...login,
+    ...(creds !== undefined && { authenticator: credsAuthenticator(new TextEncoder().encode(creds)) }),
+    ...(tls && { tls }),
+    servers,
+    name: 'longwave',
+    noEcho: true,
+    timeout: CONNECT_WITHIN_MS,
+    maxReconnectAttempts: -1,
+    reconnectTimeWait: RECONNECT_MS,
+    reconnectJitter: RECONNECT_MS,
+    // The driver gives up for ever when it is refused twice; credentials may be on their way to the server.
+    ignoreAuthErrorAbort: true,
+    pingInterval: PING_EVERY_MS,
+    maxPingOut: 2,
+  })
+}
+
+/** Whether the server answers what it is sent now, however long that takes; false when the connection breaks before. */
+function isAnswered(connection: NatsConnection): Promise<boolean> {
+  return connection.flush().then(
+    () => true,
+    () => false,
+  )
+}
+
+/** `inbox.<user>`: an id is any text, a token of a subject must not hold blanks, dots or wildcards. */
+function inboxSubject(userId: string): string {
+  if (/^[\w-]+$/.test(userId)) return `inbox.${userId}`
+  return `inbox.${encodeURIComponent(userId).replaceAll('.', '%2E').replaceAll('*', '%2A')}`
+}
