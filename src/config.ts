@@ -2,20 +2,11 @@ import { readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { resolve } from 'node:path'
 import { z } from 'zod'
+import type { NatsOptions } from './live/nats-bus.ts'
 import { StartError } from './start-error.ts'
 
 /** An address range such as 10.0.0.0/8. */
 export type Cidr = { address: string; prefix: number; family: 'ipv4' | 'ipv6' }
-
-/** How NATS is reached; `servers` are `host:port` each, `creds` and `tls.ca` texts. */
-export type NatsConfig = {
-  servers: string[]
-  user?: string
-  pass?: string
-  token?: string
-  creds?: string
-  tls?: { ca?: string }
-}
 
 /** All settings, read once and checked. Tests build one themselves. */
 export type Config = {
@@ -25,7 +16,7 @@ export type Config = {
   databaseUrl: string | undefined
   dataDir: string
   /** Without it this node is alone. */
-  nats: NatsConfig | undefined
+  nats: NatsOptions | undefined
   /** Origin that clients use, without a trailing slash. */
   publicUrl: string | undefined
   corsOrigins: ReadonlySet<string>
@@ -177,7 +168,7 @@ export function loadConfig(env: NodeJS.ProcessEnv): Config {
 }
 
 /** Login and TLS are those of the first address that has them: all servers are one cluster. */
-function natsConfig(urls: URL[], creds: string | undefined, ca: string | undefined): NatsConfig {
+function natsConfig(urls: URL[], creds: string | undefined, ca: string | undefined): NatsOptions {
   const { username = '', password = '' } = urls.find((url) => url.username !== '') ?? {}
   const login =
     password === ''

@@ -53,6 +53,7 @@ export class NatsBus implements Bus, AsyncDisposable {
   private constructor(options: NatsOptions, log: Log, connection: NatsConnection | undefined) {
     this.#options = options
     this.#log = log
+    this.#isUp = connection !== undefined
     this.#ended = this.#keepConnected(connection)
   }
 
@@ -162,12 +163,14 @@ export class NatsBus implements Bus, AsyncDisposable {
   }
 
   async #keepConnected(first: NatsConnection | undefined): Promise<void> {
-    let connection = first
-    while (!this.#closing.signal.aborted) {
-      connection ??= await dial(this.#options).catch(() => undefined)
-      if (connection) await this.#serve(connection)
-      connection = undefined
+    if (first) await this.#serve(first)
+    for (let attempt = 0; !this.#closing.signal.aborted; attempt += 1) {
       await this.#pause(RECONNECT_MS * (0.5 + Math.random()))
+      const connection = await dial(this.#options).catch((error: unknown) => {
+        if (attempt === 0)
+          this.#log.warn({ err: error }, 'NATS cannot be reached; the log is read more often until it can')
+      })
+      if (connection) await this.#serve(connection)
     }
   }
 
