@@ -2,7 +2,7 @@ import type { Announcement, EventBody, Hint } from '../protocol/event.ts'
 
 /** A longer event (bytes) goes as a hint without its body: whoever serves the inbox reads the log. */
 const MAX_BODY_BYTES = 8 * 1024
-const OPENING = /^\{"database_epoch":"(\w+)","id":(\d+)[,}]/
+const OPENING = /^\{"database_epoch":"(\w+)","id":(\d+)([,}])/
 /** An opening is shorter than this. */
 const OPENING_BYTES = 128
 
@@ -24,10 +24,10 @@ export class HintReader {
     const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength)
     const match = OPENING.exec(bytes.toString('latin1', 0, OPENING_BYTES))
     if (!match) return undefined
-    const [opening, database_epoch = '', digits] = match
+    const [opening, database_epoch = '', digits, end] = match
     const id = Number(digits)
     const rest = bytes.subarray(opening.length)
-    if (rest.length === 0) return { id, database_epoch }
+    if (end === '}') return { id, database_epoch }
     if (!rest.equals(this.#lastBytes)) {
       this.#lastBody = readBody(rest.toString())
       this.#lastBytes = rest

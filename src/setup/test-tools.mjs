@@ -3,7 +3,10 @@ import { accessSync, constants } from 'node:fs'
 import { delimiter, join } from 'node:path'
 
 /** What the tests run besides Node, by the names of its program and the Debian package that brings it. */
-const testTools = [{ programs: ['chromium', 'chromium-browser', 'google-chrome'], debianPackage: 'chromium' }]
+const testTools = [
+  { programs: ['chromium', 'chromium-browser', 'google-chrome'], debianPackage: 'chromium' },
+  { programs: ['nats-server'], debianPackage: 'nats-server' },
+]
 
 /** Installs the missing ones through apt-get; says in one line where it cannot, and leaves it to the tests to fail. */
 export function installTestTools() {
@@ -35,7 +38,8 @@ function run([command, ...args]) {
 }
 
 function isOnPath(program) {
-  return (process.env.PATH ?? '').split(delimiter).some((folder) => {
+  // Debian puts servers where only root's PATH leads.
+  return [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin'].some((folder) => {
     try {
       accessSync(join(folder, program), constants.X_OK)
       return true
