@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { encodeEvent } from '../protocol/event.ts'
+import { type Announcement, encodeEvent } from '../protocol/event.ts'
 import { encodeHints, HintReader } from './hint-codec.ts'
 
 const at = '2026-11-21T09:00:00.000Z'
@@ -10,8 +10,26 @@ const announce = (text: string, ids = [4211, 7]) => ({
   body: encodeEvent({ type: 'announcement', at, text }),
 })
 
+/** The payloads, as NATS would cut them out. */
+function payloads(announcement: Announcement): Buffer[] {
+  let rest = encodeHints(
+    announcement,
+    announcement.recipients.map((id) => `inbox.${id}`),
+  )
+  const found: Buffer[] = []
+  while (rest.length > 0) {
+    const [command = '', subject, length] = /^PUB (\S+) (\d+)\r\n/.exec(rest.toString('latin1')) ?? []
+    const end = command.length + Number(length)
+    expect(subject).toBe(`inbox.${announcement.recipients[found.length]}`)
+    expect(rest.toString('latin1', end, end + 2)).toBe('\r\n')
+    found.push(rest.subarray(command.length, end))
+    rest = rest.subarray(end + 2)
+  }
+  return found
+}
+
 test('a hint is the event as JSON, with its id and the life of the database', () => {
-  const [first, second] = [...encodeHints(announce('Grüße'))].map((each) => JSON.parse(each.toString()))
+  const [first, second] = [...payloads(announce('Grüße'))].map((each) => JSON.parse(each.toString()))
   expect(first).toEqual({ database_epoch: 'e1', id: 4211, type: 'announcement', at, text: 'Grüße' })
   expect(second.id).toBe(7)
 })
@@ -19,18 +37,18 @@ test('a hint is the event as JSON, with its id and the life of the database', ()
 test('reads what it encodes; the body of one event is shared by its recipients', () => {
   const announcement = announce('Grüße')
   const reader = new HintReader()
-  const [first, second] = [...encodeHints(announcement)].map((each) => reader.read(each))
+  const [first, second] = [...payloads(announcement)].map((each) => reader.read(each))
   expect(first).toEqual({ id: 4211, database_epoch: 'e1', body: announcement.body })
   expect(second?.body).toBe(first?.body)
   const member = {
     ...announcement,
     body: encodeEvent({ type: 'member.removed', at, conversation_id: 'c', user_id: 'u' }),
   }
-  expect([...encodeHints(member)].map((each) => reader.read(each)?.body)).toEqual([member.body, member.body])
+  expect([...payloads(member)].map((each) => reader.read(each)?.body)).toEqual([member.body, member.body])
 })
 
 test('an event over 8 KB goes without its body', () => {
-  const [payload] = encodeHints(announce('ü'.repeat(4_200)))
+  const [payload] = payloads(announce('ü'.repeat(4_200)))
   expect(payload?.toString()).toBe('{"database_epoch":"e1","id":4211}')
   expect(new HintReader().read(payload as Buffer)).toEqual({ id: 4211, database_epoch: 'e1' })
 })

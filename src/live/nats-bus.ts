@@ -30,6 +30,9 @@ const PING_EVERY_MS = 3_000
 const IN_FORCE_WITHIN_MS = 1_000
 const REFUSALS: string[] = [ErrorCode.AuthorizationViolation, ErrorCode.BadAuthentication, ErrorCode.BadCreds]
 
+/** What the driver's own `publish` ends in; message by message that costs a third of a delivery more. */
+type Outbound = { protocol: { sendCommand(frames: Uint8Array): void } }
+
 /** A subject that is listened to, on whatever connection there is. */
 type Channel = { subject: string; hear(data: Uint8Array): void; end(): void }
 
@@ -90,10 +93,8 @@ export class NatsBus implements Bus, AsyncDisposable {
     this.#local.announce(announcement)
     const connection = this.#connection
     if (!connection) return
-    let index = 0
-    for (const payload of encodeHints(announcement)) {
-      connection.publish(inboxSubject(announcement.recipients[index++] ?? ''), payload)
-    }
+    const frames = encodeHints(announcement, announcement.recipients.map(inboxSubject))
+    ;(connection as unknown as Outbound).protocol.sendCommand(frames)
   }
 
   async subscribe(userId: string, listener: Listener): Promise<Subscription> {
