@@ -1,17 +1,20 @@
 import { parseArgs } from 'node:util'
+import { NatsServer } from '../test/support/nats-server.ts'
+import { failover } from './failover.ts'
 import { fanout } from './fanout.ts'
 import { groups } from './groups.ts'
 import { idle } from './idle.ts'
 import { latency } from './latency.ts'
 import { longPoll } from './long-poll.ts'
+import { nodes } from './nodes.ts'
 import { sends } from './sends.ts'
 import type { Bench, BenchContext, Figure } from './support/bench.ts'
 import { createDatabase } from './support/database.ts'
-import { startGateway } from './support/gateway.ts'
+import { type Gateway, startGateway } from './support/gateway.ts'
 import { machineLine, markdownTable, plainTable } from './support/report.ts'
-import { seedWorld } from './support/world.ts'
+import { seedWorld, type WorldPlan } from './support/world.ts'
 
-const BENCHES: readonly Bench[] = [sends, groups, fanout, idle, latency, longPoll]
+const BENCHES: readonly Bench[] = [sends, groups, fanout, idle, latency, longPoll, nodes, failover]
 /** A bench that hangs is ended after this and what it measures. */
 const PATIENCE_MS = 240_000
 
@@ -56,23 +59,39 @@ async function runOne(bench: Bench): Promise<Figure[]> {
     await resource[Symbol.asyncDispose]()
     throw new Error(`${bench.name} was interrupted`)
   }
+  const nodeFlags = values.profile ? ['--cpu-prof', `--cpu-prof-dir=${values.profile}`] : []
+  const seed = async (plan: WorldPlan, isShared: boolean, owner: AsyncDisposableStack) => {
+    progress('seeding')
+    const starting = createDatabase(process.env.BENCH_DATABASE_URL, isShared)
+    const database = owner === stack ? await keep(starting) : owner.use(await starting)
+    const world = await database.with(async (opened) => {
+      const [row] = await opened.sql<{ server_version: string }[]>`SHOW server_version`
+      postgres = row?.server_version ?? postgres
+      return seedWorld(opened, plan)
+    })
+    return { database, world }
+  }
   const context: BenchContext = {
     seconds,
     connections,
     progress,
     use: (resource) => stack.use(resource),
     async boot(plan) {
-      progress('seeding')
-      const database = await keep(createDatabase(process.env.BENCH_DATABASE_URL))
-      const world = await database.with(async (opened) => {
-        const [row] = await opened.sql<{ server_version: string }[]>`SHOW server_version`
-        postgres = row?.server_version ?? postgres
-        return seedWorld(opened, plan)
-      })
-      const nodeFlags = values.profile ? ['--cpu-prof', `--cpu-prof-dir=${values.profile}`] : []
+      const { database, world } = await seed(plan, false, stack)
       const gateway = await keep(startGateway(database.environment, database.name, nodeFlags))
       progress('measuring')
       return { gateway, world }
+    },
+    async bootNodes(plan, { count, withNats }, owner) {
+      const { database, world } = await seed(plan, true, owner)
+      const nats = withNats ? owner.use(await NatsServer.start()) : undefined
+      const environment = { ...database.environment, NATS_URL: nats?.url() ?? '' }
+      const gateways: Gateway[] = []
+      while (gateways.length < count) {
+        gateways.push(owner.use(await startGateway(environment, database.name, nodeFlags)))
+      }
+      progress('measuring')
+      return { gateways, world, database }
     },
   }
   return await Promise.race([bench.run(context), interrupted])

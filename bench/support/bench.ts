@@ -1,3 +1,4 @@
+import type { BenchDatabase } from './database.ts'
 import type { Gateway } from './gateway.ts'
 import type { World, WorldPlan } from './world.ts'
 
@@ -20,10 +21,18 @@ export type BenchContext = {
   connections: number
   /** A fresh gateway over a fresh database that holds what `plan` says. */
   boot(plan: WorldPlan): Promise<{ gateway: Gateway; world: World }>
+  /** Several gateways over one such database, with a NATS server among them or without; they end with `owner`. */
+  bootNodes(
+    plan: WorldPlan,
+    nodes: { count: number; withNats: boolean },
+    owner: AsyncDisposableStack,
+  ): Promise<Nodes>
   /** Ends `resource` with the bench. */
   use<T extends AsyncDisposable>(resource: T): T
   progress(text: string): void
 }
+
+export type Nodes = { gateways: Gateway[]; world: World; database: BenchDatabase }
 
 export type Bench = {
   name: string

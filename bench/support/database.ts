@@ -14,17 +14,44 @@ export type BenchDatabase = AsyncDisposable & {
   with<T>(work: (database: Database) => Promise<T>): Promise<T>
 }
 
-/** The embedded Postgres in a temporary folder or, with `serverUrl`, a database of its own on that server. */
-export function createDatabase(serverUrl: string | undefined): Promise<BenchDatabase> {
-  return serverUrl === undefined ? createEmbedded() : createOnServer(serverUrl)
+/**
+ * The embedded Postgres in a temporary folder or, with `serverUrl`, a database of its own on that server. `isShared` for
+ * several gateways: it then runs beside them, not below one of them.
+ */
+export function createDatabase(serverUrl: string | undefined, isShared: boolean): Promise<BenchDatabase> {
+  if (serverUrl !== undefined) return createOnServer(serverUrl)
+  return isShared ? createShared() : createEmbedded()
+}
+
+const LOG = { debug() {}, info() {}, warn: console.error, error: console.error }
+
+/** Postgres' own user can enter, so that nothing is put elsewhere. */
+async function makeFolder(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'longwave-bench-'))
+  await chmod(folder, 0o755)
+  return folder
+}
+
+async function createShared(): Promise<BenchDatabase> {
+  const dataDir = await makeFolder()
+  const postgres = await startEmbeddedPostgres({ dataDir, log: LOG })
+  return {
+    environment: { DATABASE_URL: postgres.url },
+    name: 'longwave',
+    async with(work) {
+      await using database = new Database({ url: postgres.url })
+      return await work(database)
+    },
+    async [Symbol.asyncDispose]() {
+      await postgres.stop()
+      await rm(dataDir, { recursive: true, force: true })
+    },
+  }
 }
 
 async function createEmbedded(): Promise<BenchDatabase> {
-  const dataDir = await mkdtemp(join(tmpdir(), 'longwave-bench-'))
-  // Postgres' own user can enter, so that nothing is put elsewhere.
-  await chmod(dataDir, 0o755)
-  const log = { debug() {}, info() {}, warn: console.error, error: console.error }
-  const start = () => startEmbeddedPostgres({ dataDir, log })
+  const dataDir = await makeFolder()
+  const start = () => startEmbeddedPostgres({ dataDir, log: LOG })
   return {
     environment: { DATA_DIR: dataDir, DATABASE_URL: '' },
     name: 'longwave',

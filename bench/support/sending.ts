@@ -9,7 +9,7 @@ const WARM_UP_SECONDS = 4
 
 export type SendRun = SendReport & { cpu: CpuUse; perSecond: number }
 
-export function startSender(context: BenchContext): Worker<SenderTasks> {
+export function startSender(context: Pick<BenchContext, 'use'>): Worker<SenderTasks> {
   return context.use(startWorker<SenderTasks>(new URL('../load/sender.ts', import.meta.url)))
 }
 

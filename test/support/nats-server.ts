@@ -32,6 +32,10 @@ export class NatsServer implements AsyncDisposable {
     return `nats://${login === undefined ? '' : `${login}@`}127.0.0.1:${this.port}`
   }
 
+  get pid(): number {
+    return this.#child?.pid ?? 0
+  }
+
   async restart(): Promise<void> {
     const child = spawn(locate('nats-server'), ['-c', join(this.#folder, 'nats.conf')], {
       stdio: ['ignore', 'ignore', 'pipe'],
