@@ -2,7 +2,7 @@ import type { Announcement, EventBody, Hint } from '../protocol/event.ts'
 
 /** A longer event (bytes) goes as a hint without its body: whoever serves the inbox reads the log. */
 const MAX_BODY_BYTES = 8 * 1024
-const OPENING = /^\{"database_epoch":"(\w+)","id":(\d+)([,}])/
+const OPENING = /^\{"database_epoch":"(\w+)","id":(?=\d)/
 /** An opening is shorter than this. */
 const OPENING_BYTES = 128
 /** What stands between payloads beside the subject: the command, its length, line ends. */
@@ -34,26 +34,58 @@ export function encodeHints(
   return frames.subarray(0, at)
 }
 
-/** Reads hints. One event comes once for each of its recipients here: its body is read once and shared by them. */
+/**
+ * Reads hints. One event comes once for each of its recipients here, so what was read last is compared first: nothing is
+ * decoded twice, and the recipients share one body.
+ */
 export class HintReader {
-  #lastBytes: Buffer = Buffer.alloc(0)
-  #lastBody: EventBody | undefined
+  /** `{"database_epoch":"…","id":` of the last hint. */
+  #opening: Buffer = Buffer.alloc(0)
+  #databaseEpoch = ''
+  /** From behind the id of the last hint to its end. */
+  #rest: Buffer = Buffer.alloc(0)
+  #body: EventBody | undefined
 
   /** `undefined` for what no node of ours ever sent. */
   read(data: Uint8Array): Hint | undefined {
     const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength)
-    const match = OPENING.exec(bytes.toString('latin1', 0, OPENING_BYTES))
-    if (!match) return undefined
-    const [opening, database_epoch = '', digits, end] = match
-    const id = Number(digits)
-    if (end === '}') return { id, database_epoch }
-    const rest = bytes.subarray(opening.length)
-    if (!rest.equals(this.#lastBytes)) {
-      this.#lastBody = readBody(rest.toString())
-      this.#lastBytes = rest
+    const openingLength = this.#opening.length
+    if (openingLength === 0 || this.#opening.compare(bytes, 0, openingLength) !== 0) {
+      if (!this.#readOpening(bytes)) return undefined
     }
-    return this.#lastBody && { id, database_epoch, body: this.#lastBody }
+    let at = this.#opening.length
+    let id = 0
+    for (let digit = digitAt(bytes, at); digit >= 0; digit = digitAt(bytes, at)) {
+      id = id * 10 + digit
+      at += 1
+    }
+    if (bytes[at] === CLOSING_BRACE && at + 1 === bytes.length)
+      return { id, database_epoch: this.#databaseEpoch }
+    if (bytes[at] !== COMMA) return undefined
+    if (this.#rest.compare(bytes, at + 1) !== 0) {
+      this.#rest = bytes.subarray(at + 1)
+      this.#body = readBody(this.#rest.toString())
+    }
+    return this.#body && { id, database_epoch: this.#databaseEpoch, body: this.#body }
   }
+
+  #readOpening(bytes: Buffer): boolean {
+    const match = OPENING.exec(bytes.toString('latin1', 0, OPENING_BYTES))
+    if (!match) return false
+    this.#opening = bytes.subarray(0, match[0].length)
+    this.#databaseEpoch = match[1] ?? ''
+    return true
+  }
+}
+
+const ZERO = 48
+const COMMA = 44
+const CLOSING_BRACE = 125
+
+/** -1 where there is none. */
+function digitAt(bytes: Buffer, at: number): number {
+  const digit = (bytes[at] ?? 0) - ZERO
+  return digit >= 0 && digit <= 9 ? digit : -1
 }
 
 function readBody(json: string): EventBody | undefined {
