@@ -2,6 +2,7 @@ import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startGateway } from './support/gateway.ts'
 import { GatewayProcess } from './support/gateway-process.ts'
+import { HeldTransaction } from './support/held-transaction.ts'
 import { call, Person } from './support/person.ts'
 import { startPostgres, type TestPostgres } from './support/postgres.ts'
 import { TcpProxy } from './support/tcp-proxy.ts'
@@ -127,6 +128,35 @@ describe('P7 without Postgres', () => {
       expect((await call(gateway.url, 'GET', '/readyz')).status).toBe(200)
     },
   )
+})
+
+test('P7 two hundred transactions that wait for slow ones: told so or done, and then all is as before', async () => {
+  await using gateway = await startGateway(postgres.url)
+  const alice = await Person.signUp(gateway.url)
+  const bob = await Person.signUp(gateway.url)
+  const chat = await alice.direct(bob)
+  using stream = await bob.stream('after=0')
+  await stream.waitForFrame('heartbeat')
+  const slow = new HeldTransaction(postgres.url, (tx) => tx`LOCK TABLE conversations IN EXCLUSIVE MODE`)
+  await slow.held
+  const groups = Array.from({ length: 200 }, (_, n) =>
+    alice.call('POST', '/v1/conversations', { kind: 'group', members: [bob.id], title: String(n) }),
+  )
+  const refused = await alice.send(chat, 'meanwhile', 'the-key')
+  expect([refused.status, refused.headers.get('retry-after')]).toEqual([503, expect.stringMatching(/^\d+$/)])
+  const answers = await Promise.all(groups)
+  await slow.commit()
+  for (const { status, headers } of answers) {
+    expect([201, 503]).toContain(status)
+    if (status === 503) expect(headers.get('retry-after')).toMatch(/^\d+$/)
+  }
+  await until(
+    'a send to go through',
+    async () => (await alice.send(chat, 'meanwhile', 'the-key')).status < 300,
+  )
+  expect(await stream.waitForTexts(1)).toEqual(['meanwhile'])
+  expect(stream.ended).toBe(false)
+  expect(await alice.group([bob])).toMatch(/^[0-9a-f-]{36}$/)
 })
 
 describe('P9 a gateway that drains', () => {

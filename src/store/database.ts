@@ -92,7 +92,8 @@ export class Database implements AsyncDisposable {
         application_name: name,
         synchronous_commit: 'on',
         statement_timeout,
-        idle_in_transaction_session_timeout: 15_000,
+        // A node that is frozen in a transaction must not hold its locks for long.
+        idle_in_transaction_session_timeout: 5_000,
         timezone: 'UTC',
         options: FLUSHING_OPTIONS,
         ...settings,
