@@ -4,24 +4,14 @@ import { Problem, unavailable } from '../protocol/problems.ts'
 import type { Message } from '../protocol/types.ts'
 import {
   type CommitRow,
-  commitSends,
   newMessage,
   readMessages,
   refusal,
   type Send,
   unlockedConversations,
 } from './commit-group.ts'
-import {
-  DEADLOCK_DETECTED,
-  EPOCH_UNSETTLED,
-  errorCode,
-  isConnectionLost,
-  isTransient,
-  LOCK_NOT_AVAILABLE,
-  QUERY_CANCELED,
-  type Sql,
-  UNIQUE_VIOLATION,
-} from './database.ts'
+import { commitWithRetry, isHopeless, isUnanswered, PATIENCE_MS } from './commit-retry.ts'
+import { errorCode, LOCK_NOT_AVAILABLE, type Sql } from './database.ts'
 
 export type Sent = { message: Message; replayed: boolean }
 
@@ -45,8 +35,6 @@ const MAX_GROUP_ROWS = 2_000
 const MAX_GROUP_BYTES = 4 * 1024 * 1024
 const MAX_QUEUED_SENDS = 4_096
 const MAX_QUEUED_BYTES = 64 * 1024 * 1024
-/** How long one group may be tried again, and how long one may be under way before new sends are refused. */
-const PATIENCE_MS = 4_000
 /** How often an absent Postgres is asked. */
 const PROBE_MS = 200
 const MAX_KNOWN_SIZES = 100_000
@@ -162,7 +150,10 @@ export class Committer {
   /** Commits a group; one that fails as a whole is split, so that a poisoned send fails alone. */
   async #commitGroup(group: Pending[]): Promise<Committed[]> {
     try {
-      const rows = await this.#commitWithRetry(group.map((pending) => pending.send))
+      const rows = await commitWithRetry(
+        this.#sql,
+        group.map((pending) => pending.send),
+      )
       return group.map((pending, index) => ({ pending, row: rows[index] }))
     } catch (error) {
       const rest = errorCode(error) === LOCK_NOT_AVAILABLE ? await this.#failLocked(group, error) : group
@@ -172,7 +163,7 @@ export class Committer {
         const first = await this.#commitGroup(group.slice(0, half))
         return [...first, ...(await this.#commitGroup(group.slice(half)))]
       }
-      if (isConnectionLost(error) || errorCode(error) === QUERY_CANCELED) void this.#awaitReturn()
+      if (isUnanswered(error)) void this.#awaitReturn()
       for (const pending of group) fail(pending, error)
       return []
     }
@@ -189,24 +180,6 @@ export class Committer {
     const free = await unlockedConversations(this.#sql, ids).catch(() => new Set(ids))
     for (const pending of group) if (!free.has(pending.send.conversation_id)) fail(pending, error)
     return group.filter((pending) => free.has(pending.send.conversation_id))
-  }
-
-  /** A lost COMMIT answer, a deadlock, a key taken meanwhile: run it again, the keys make that safe. */
-  async #commitWithRetry(sends: Send[]): Promise<CommitRow[]> {
-    const deadline = performance.now() + PATIENCE_MS
-    for (let attempt = 0, uncertain = false; ; attempt += 1) {
-      try {
-        return await commitSends(this.#sql, sends)
-      } catch (error) {
-        const code = errorCode(error)
-        uncertain ||= mayHaveCommitted(error)
-        if (code === EPOCH_UNSETTLED) await this.#sql`SELECT settle_epoch()`
-        const raced = code === UNIQUE_VIOLATION || code === DEADLOCK_DETECTED || code === EPOCH_UNSETTLED
-        const again = raced || (uncertain && isConnectionLost(error))
-        if (!again || performance.now() > deadline) throw error
-        if (uncertain) await setTimeout(Math.min(50 * 2 ** attempt, 500))
-      }
-    }
   }
 
   #settle(committed: Committed[]): void {
@@ -271,19 +244,6 @@ function fail(pending: Pending, error: unknown): void {
   for (const each of [pending, ...pending.twins]) each.reject(error)
 }
 
-/** Whether a statement was under way when the connection broke: then nobody knows whether it took effect. */
-function mayHaveCommitted(error: unknown): boolean {
-  const code = errorCode(error) ?? ''
-  if (/^(CONNECTION_CLOSED|57P0)/.test(code)) return true
-  return /^(ECONNRESET|EPIPE|ETIMEDOUT)$/.test(code) && (error as NodeJS.ErrnoException).syscall !== 'connect'
-}
-
 function bytesOf(queue: readonly Pending[]): number {
   return queue.reduce((sum, pending) => sum + pending.bytes, 0)
-}
-
-/** Errors that hit every send of a group alike: splitting it would only repeat them. */
-function isHopeless(error: unknown): boolean {
-  const code = errorCode(error)
-  return isTransient(error) && code !== LOCK_NOT_AVAILABLE && code !== DEADLOCK_DETECTED
 }
