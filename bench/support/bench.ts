@@ -32,7 +32,7 @@ export type BenchContext = {
   progress(text: string): void
 }
 
-export type Nodes = { gateways: Gateway[]; world: World; database: BenchDatabase }
+type Nodes = { gateways: Gateway[]; world: World; database: BenchDatabase }
 
 export type Bench = {
   name: string
