@@ -152,6 +152,9 @@ async function answerPoll(
   })
   await acknowledged
   if (response.destroyed) return
+  // It may have begun to drain while this waited; the next request would meet a closed door here.
+  if (services.delivery.isDraining && response.req.httpVersionMajor === 1)
+    response.setHeader('Connection', 'close')
   response.writeHead(200, { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(body) })
   response.end(body)
 }
