@@ -5,6 +5,7 @@ import { Follower } from './support/follower.ts'
 import { freePort } from './support/free-port.ts'
 import { GatewayProcess } from './support/gateway-process.ts'
 import { KeepAliveClient } from './support/keep-alive-client.ts'
+import { NatsServer } from './support/nats-server.ts'
 import { Person } from './support/person.ts'
 import { startPostgres, type TestPostgres } from './support/postgres.ts'
 
@@ -12,16 +13,20 @@ import { startPostgres, type TestPostgres } from './support/postgres.ts'
 const PACES = [20, 20, 60, 700, 1_700, 4_100]
 
 let postgres: TestPostgres
+let nats: NatsServer
 
 beforeAll(async () => {
   postgres = await startPostgres()
+  nats = await NatsServer.start()
 })
 
 afterAll(async () => {
+  await nats?.[Symbol.asyncDispose]()
   await postgres?.[Symbol.asyncDispose]()
 })
 
-const startNode = (port: number) => new GatewayProcess({ DATABASE_URL: postgres.url, PORT: String(port) })
+const startNode = (port: number) =>
+  new GatewayProcess({ DATABASE_URL: postgres.url, NATS_URL: nats.url(), PORT: String(port) })
 
 /** A sender without keys, who may repeat nothing: what it sends is answered well, or the test has failed. */
 async function sendOn(
