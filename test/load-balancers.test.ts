@@ -8,6 +8,7 @@ import { GatewayProcess } from './support/gateway-process.ts'
 import { NatsServer } from './support/nats-server.ts'
 import { call, Person } from './support/person.ts'
 import { startPostgres, type TestPostgres } from './support/postgres.ts'
+import { startSilentNode } from './support/silent-node.ts'
 import { openStream } from './support/stream.ts'
 import { until } from './support/wait.ts'
 
@@ -153,6 +154,33 @@ describe.each(KINDS)('%s', (kind) => {
       call(balancer.url, 'DELETE', '/v1/sessions/current', { headers: { ...session, origin } })
     expect((await from('http://elsewhere.example')).status).toBe(403)
     expect((await from(balancer.url)).status).toBe(204)
+  })
+
+  test('P2 a send whose answer is missing is repeated on another node if it has a key, and only then', async () => {
+    await using silent = await startSilentNode()
+    const urls = [silent.url, ...nodes.slice(1).map(({ url }) => url)]
+    await using balancer = await Balancer.start(kind, 'round robin', urls)
+    const { alice, chat } = await pair(nodes[1]?.url ?? '')
+    const sender = alice.at(balancer.url)
+    const send = async (headers: Record<string, string>) => {
+      const before = silent.swallowed
+      const path = `/v1/conversations/${chat}/messages`
+      const sent = sender.call('POST', path, { text: 'again?' }, headers)
+      // A connection that ends without an answer, as HAProxy hands it on, is the number 0.
+      const { status } = await sent.catch(() => ({ status: 0 }))
+      return { status, wasSwallowed: silent.swallowed > before }
+    }
+    // Each is tried until one has met the node that swallows it; nginx leaves such a node alone for a while.
+    const keyed = await until('a swallowed send with a key', async () => {
+      const sent = await send({ 'idempotency-key': randomUUID() })
+      return sent.wasSwallowed && sent
+    })
+    expect(keyed.status).toBe(201)
+    const bare = await until('a swallowed send without a key', async () => {
+      const sent = await send({})
+      return sent.wasSwallowed && sent
+    })
+    expect([0, 502]).toContain(bare.status)
   })
 
   test('P9 a node that drains is left without a failed send or a lost event', async () => {

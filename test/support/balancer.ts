@@ -106,8 +106,6 @@ function configure(kind: Kind, way: Way, { nodes, port, folder }: Place): string
   } else {
     replace(/bind :80$/gm, `bind 127.0.0.1:${port}`)
     replace(/log \/dev\/log local0/g, 'log stdout format raw local0')
-    // More would need more file descriptors than a test may have.
-    replace(/maxconn \d+/g, 'maxconn 400')
   }
   return text
 }
