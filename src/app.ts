@@ -185,8 +185,7 @@ async function drainServer(
   delivery.stopAccepting()
   nodes.leave()
   if (acceptMs > 0) await new Promise((resolve) => setTimeout(resolve, acceptMs))
-  // Timers run before sockets are looked at: closing there would reset connections that hold a request already sent.
-  await new Promise((resolve) => setImmediate(resolve))
+  await server.takeWaiting()
   const closed = server.close()
   delivery.drain(acceptMs > 0 ? DRAIN_SPREAD_MS : 0)
   const cut = setTimeout(() => server.cut(), DRAIN_MS)

@@ -28,10 +28,10 @@ afterAll(async () => {
 const startNode = (port: number) =>
   new GatewayProcess({ DATABASE_URL: postgres.url, NATS_URL: nats.url(), PORT: String(port) })
 
-/** A sender without keys, who may repeat nothing: what it sends is answered well, or the test has failed. */
+/** Sends at its pace until it is told to stop; with keys it may repeat what was not answered, without it may not. */
 async function sendOn(
   sender: Person,
-  { chat, lane, pace }: { chat: string; lane: string; pace: number },
+  { chat, lane, pace, keyed }: { chat: string; lane: string; pace: number; keyed: boolean },
   client: KeepAliveClient,
   signal: AbortSignal,
 ): Promise<{ text: string; outcome: number | string }[]> {
@@ -39,8 +39,9 @@ async function sendOn(
   for (let n = 0; !signal.aborted; n += 1) {
     const text = `${lane}.${n}`
     const path = `/v1/conversations/${chat}/messages`
+    const headers = { ...sender.authorization, ...(keyed && { 'idempotency-key': text }) }
     const outcome = await client
-      .post(path, sender.authorization, { text })
+      .post(path, headers, { text })
       .catch((error: { code: string; reused: boolean }) => `${error.code}, reused: ${error.reused}`)
     outcomes.push({ text, outcome })
     await pause(pace * (0.5 + Math.random()))
@@ -66,10 +67,13 @@ test('P9 rolling over three nodes under load fails no send and loses no event', 
   for (const follower of followers) await follower.waitForStream()
 
   const rolled = new AbortController()
-  const lanes = [bases, [balancer.url]].flatMap((targets, side) =>
-    PACES.map((pace, n) => {
-      const client = stack.use(new KeepAliveClient(targets, n % targets.length))
-      return sendOn(alice, { chat, lane: `${side}.${n}`, pace }, client, rolled.signal)
+  const direct = PACES.map((_, n) => stack.use(new KeepAliveClient(bases, n % bases.length)))
+  const balanced = PACES.map(() => stack.use(new KeepAliveClient([balancer.url])))
+  // Who talks to a node itself can be writing just as it closes, and needs a key. Behind a balancer nobody can.
+  const lanes = [direct, balanced].flatMap((clients, side) =>
+    clients.map((client, n) => {
+      const lane = { chat, lane: `${side}.${n}`, pace: PACES[n] ?? 0, keyed: side === 0 }
+      return sendOn(alice, lane, client, rolled.signal)
     }),
   )
   for (const [index, port] of ports.entries()) {
@@ -80,7 +84,8 @@ test('P9 rolling over three nodes under load fails no send and loses no event', 
   rolled.abort()
 
   const outcomes = (await Promise.all(lanes)).flat()
-  expect(outcomes.filter(({ outcome }) => outcome !== 201)).toEqual([])
+  expect(outcomes.filter(({ outcome }) => outcome !== 201 && outcome !== 200)).toEqual([])
+  expect(direct.reduce((sum, { repeats }) => sum + repeats, 0)).toBeLessThan(5)
   expect(outcomes.length).toBeGreaterThan(1_000)
   for (const follower of followers) {
     const texts = await follower.waitForTexts(outcomes.length)

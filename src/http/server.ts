@@ -25,6 +25,7 @@ import { type SiteFile, serveSite } from './site.ts'
 const KEEP_ALIVE_MS = 95_000
 /** A body of 1.5 MiB over 2G takes four minutes. */
 const REQUEST_MS = 300_000
+const TAKE_WAITING_MS = 250
 const OVERRIDES = new Set(['PUT', 'PATCH', 'DELETE'])
 const EVENTS_METHODS = 'GET, POST'
 
@@ -35,6 +36,8 @@ export class GatewayServer {
   /** With TLS: those of HTTP/1.1 are known to nobody else. */
   readonly #sockets = new Set<Duplex>()
   readonly #onError: (error: Error) => void
+  /** Connections so far. */
+  #accepted = 0
 
   constructor(services: Services, site: ReadonlyMap<string, SiteFile>) {
     this.#onError = (error) => services.log.error({ err: error }, 'a connection could not be accepted')
@@ -42,6 +45,9 @@ export class GatewayServer {
     const { tls } = services.config
     this.#server = tls ? this.#createSecure(tls, listener) : createPlain(listener)
     this.#server.on('clientError', refuseMalformed)
+    this.#server.on('connection', () => {
+      this.#accepted += 1
+    })
   }
 
   /** Resolves with where it listens, as a URL. Rejects with StartError. */
@@ -60,6 +66,19 @@ export class GatewayServer {
         resolve(`${tls ? 'https' : 'http'}://${name}:${at.port}`)
       })
     })
+  }
+
+  /**
+   * Takes in what has reached this machine and was not looked at yet: closing would reset those connections, with the
+   * requests that they hold. Resolves when none is left to accept, or after a quarter of a second.
+   */
+  async takeWaiting(): Promise<void> {
+    const deadline = performance.now() + TAKE_WAITING_MS
+    for (let before = -1; before !== this.#accepted && performance.now() < deadline; ) {
+      before = this.#accepted
+      // Each turn of the event loop reads all sockets, but accepts one connection at most.
+      await new Promise((resolve) => setImmediate(resolve))
+    }
   }
 
   /** Accepts no more; resolves when the last connection has ended. */

@@ -40,7 +40,9 @@ export class Balancer implements AsyncDisposable {
 
   /** Resolves when it serves. `nodes` are the URLs of three gateways. */
   static async start(kind: Kind, way: Way, nodes: readonly string[]): Promise<Balancer> {
+    await using onFailure = new AsyncDisposableStack()
     const folder = await mkdtemp(join(tmpdir(), 'longwave-balancer-'))
+    onFailure.defer(() => rm(folder, { recursive: true, force: true }))
     const port = await freePort()
     const file = join(folder, FILES[kind])
     await writeFile(file, configure(kind, way, { nodes, port, folder }))
@@ -51,11 +53,12 @@ export class Balancer implements AsyncDisposable {
       env: { PATH: `${process.env.PATH}:/usr/sbin` },
     })
     await Promise.all([once(child, 'spawn'), log.close()])
-    const balancer = new Balancer(`http://127.0.0.1:${port}`, child, folder)
+    const balancer = onFailure.use(new Balancer(`http://127.0.0.1:${port}`, child, folder))
     await until('the balancer to serve', async () => {
       if (child.exitCode !== null) throw new Error(readFileSync(logOf(folder), 'utf8'))
       return (await fetch(`${balancer.url}/healthz`).catch(() => undefined))?.ok
     })
+    onFailure.move()
     return balancer
   }
 
@@ -66,7 +69,7 @@ export class Balancer implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#child.exitCode === null) {
+    if (this.#child.exitCode === null && this.#child.signalCode === null) {
       const exit = once(this.#child, 'exit')
       this.#child.kill('SIGTERM')
       await exit

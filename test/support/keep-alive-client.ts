@@ -3,10 +3,12 @@ import { Agent, type IncomingMessage, request } from 'node:http'
 type Answer = { status: number; closes: boolean }
 
 /**
- * One connection kept alive, as HTTP has it: on to the next node when this one closes after an answer, or refuses.
- * Whatever else goes wrong rejects: such a request may have been done.
+ * One connection kept alive, as HTTP has it: on to the next node when this one closes after an answer, or refuses. A
+ * request that gets no answer may have been done: it is repeated if it has a key, else it has failed.
  */
 export class KeepAliveClient implements Disposable {
+  /** Requests sent again as they got no answer. */
+  repeats = 0
   readonly #agent = new Agent({ keepAlive: true, maxSockets: 1 })
   readonly #bases: readonly string[]
   #node: number
@@ -16,7 +18,7 @@ export class KeepAliveClient implements Disposable {
     this.#node = first
   }
 
-  /** Resolves with the status. Rejects when a request was sent and not answered, or no node accepts it. */
+  /** Resolves with the status. Rejects with what became of the request, or when no node accepts it. */
   async post(path: string, headers: Record<string, string>, body: object): Promise<number> {
     for (let attempt = 0; ; attempt += 1) {
       try {
@@ -28,7 +30,10 @@ export class KeepAliveClient implements Disposable {
         if (closes) this.#moveOn()
         return status
       } catch (error) {
-        if ((error as { code?: string }).code !== 'ECONNREFUSED' || attempt >= this.#bases.length) throw error
+        const wasRefused = (error as { code?: string }).code === 'ECONNREFUSED'
+        const mayRepeat = wasRefused || headers['idempotency-key'] !== undefined
+        if (!mayRepeat || attempt > this.#bases.length) throw error
+        if (!wasRefused) this.repeats += 1
         this.#moveOn()
       }
     }
