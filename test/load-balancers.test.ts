@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Gateway } from '../src/app.ts'
+import { MAX_TEXT_LENGTH, MAX_WAIT_SECONDS } from '../src/protocol/constants.ts'
 import { Balancer, type Kind, type Way } from './support/balancer.ts'
 import { Follower } from './support/follower.ts'
 import { startGateway } from './support/gateway.ts'
@@ -154,6 +155,20 @@ describe.each(KINDS)('%s', (kind) => {
       call(balancer.url, 'DELETE', '/v1/sessions/current', { headers: { ...session, origin } })
     expect((await from('http://elsewhere.example')).status).toBe(403)
     expect((await from(balancer.url)).status).toBe(204)
+  })
+
+  test('lets the largest body and the longest silence through', async () => {
+    await using balancer = await Balancer.start(
+      kind,
+      'round robin',
+      nodes.map(({ url }) => url),
+    )
+    const { alice, chat } = await pair(balancer.url)
+    const texts = upTo(15).map((n) => n.padEnd(MAX_TEXT_LENGTH, 'x'))
+    const messages = texts.map((text) => ({ conversation_id: chat, text, client_id: randomUUID() }))
+    expect((await alice.call('POST', '/v1/messages', { messages })).status).toBe(200)
+    // Not waited for: whoever waits a minute in a test waits for it in each.
+    for (const limit of balancer.readLimits()) expect(limit).toBeGreaterThan(MAX_WAIT_SECONDS + 10)
   })
 
   test('P2 a send whose answer is missing is repeated on another node if it has a key, and only then', async () => {

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
-import { mkdtemp, open, rm, writeFile } from 'node:fs/promises'
+import { chmod, mkdtemp, open, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { freePort } from './free-port.ts'
@@ -29,10 +29,12 @@ const FILES: Record<Kind, string> = { nginx: 'nginx.conf', haproxy: 'haproxy.cfg
 /** A real load balancer on a free port, with the configuration of `deploy/` but for addresses and paths. */
 export class Balancer implements AsyncDisposable {
   readonly url: string
+  readonly #kind: Kind
   readonly #child: ChildProcess
   readonly #folder: string
 
-  private constructor(url: string, child: ChildProcess, folder: string) {
+  private constructor(kind: Kind, url: string, child: ChildProcess, folder: string) {
+    this.#kind = kind
     this.url = url
     this.#child = child
     this.#folder = folder
@@ -42,6 +44,8 @@ export class Balancer implements AsyncDisposable {
   static async start(kind: Kind, way: Way, nodes: readonly string[]): Promise<Balancer> {
     await using onFailure = new AsyncDisposableStack()
     const folder = await mkdtemp(join(tmpdir(), 'longwave-balancer-'))
+    // nginx' workers are somebody else, and put large bodies there.
+    await chmod(folder, 0o755)
     onFailure.defer(() => rm(folder, { recursive: true, force: true }))
     const port = await freePort()
     const file = join(folder, FILES[kind])
@@ -53,7 +57,7 @@ export class Balancer implements AsyncDisposable {
       env: { PATH: `${process.env.PATH}:/usr/sbin` },
     })
     await Promise.all([once(child, 'spawn'), log.close()])
-    const balancer = onFailure.use(new Balancer(`http://127.0.0.1:${port}`, child, folder))
+    const balancer = onFailure.use(new Balancer(kind, `http://127.0.0.1:${port}`, child, folder))
     await until('the balancer to serve', async () => {
       if (child.exitCode !== null) throw new Error(readFileSync(logOf(folder), 'utf8'))
       return (await fetch(`${balancer.url}/healthz`).catch(() => undefined))?.ok
@@ -66,6 +70,14 @@ export class Balancer implements AsyncDisposable {
   answerers(path: string): string[] {
     const lines = readFileSync(logOf(this.#folder), 'utf8').split('\n')
     return lines.filter((line) => line.includes(` ${path} `)).map((line) => line.split(' ')[1] ?? '')
+  }
+
+  /** Seconds of silence after which it gives up an event stream or a long-poll. */
+  readLimits(): number[] {
+    const nginx = /location = \/v1\/events \{[^}]*proxy_read_timeout (\d+)s/s
+    const patterns = this.#kind === 'nginx' ? [nginx] : [/timeout server (\d+)s/, /timeout client (\d+)s/]
+    const text = readFileSync(join(this.#folder, FILES[this.#kind]), 'utf8')
+    return patterns.map((pattern) => Number(pattern.exec(text)?.[1]))
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
