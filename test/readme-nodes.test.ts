@@ -12,7 +12,8 @@ import { Person } from './support/person.ts'
 import { startPostgres } from './support/postgres.ts'
 import { until } from './support/wait.ts'
 
-const SECTION = readFileSync(new URL('../deploy/README-section.md', import.meta.url), 'utf8')
+const README = readFileSync(new URL('../README.md', import.meta.url), 'utf8')
+const SECTION = README.split('\n## ').find((each) => each.startsWith('More than one node')) ?? ''
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const env = { PATH: `${process.env.PATH}:/usr/sbin`, HOME: process.env.HOME, RATE_LIMITS: 'off' }
 const run = promisify(execFile)
