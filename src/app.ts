@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto'
-import { readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { type Logger, pino } from 'pino'
 import type { Config } from './config.ts'
@@ -18,6 +17,7 @@ import { Hub } from './live/hub.ts'
 import { LocalBus } from './live/local-bus.ts'
 import { NatsBus } from './live/nats-bus.ts'
 import { Nodes } from './live/nodes.ts'
+import { locateDatabase } from './locate-database.ts'
 import { StartError } from './start-error.ts'
 import { Acknowledgements } from './store/acknowledgements.ts'
 import { Clock } from './store/clock.ts'
@@ -25,13 +25,13 @@ import { type Announce, Committer } from './store/committer.ts'
 import { Conversations } from './store/conversations.ts'
 import { Database, type DatabaseOptions } from './store/database.ts'
 import { Devices } from './store/devices.ts'
-import { startEmbeddedPostgres } from './store/embedded/index.ts'
 import { Housekeeping } from './store/housekeeping.ts'
 import { InboxReader } from './store/inbox.ts'
 import { migrate } from './store/migrate.ts'
 import { sharedSecret } from './store/secrets.ts'
 import { Users } from './store/users.ts'
 import { Writer } from './store/writer.ts'
+import { version } from './version.ts'
 
 /** A group that takes longer is cancelled; it usually takes milliseconds. */
 const COMMIT_MS = 3_000
@@ -50,25 +50,29 @@ export type Gateway = AsyncDisposable & {
   drain(hasty?: boolean): Promise<void>
 }
 
-/** What tests replace. */
-export type Overrides = { log?: Logger; bus?: Bus; announce?: (announce: Announce) => Announce }
-
-const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
-  version: string
+/** What tests replace, and what a worker shares with others. */
+export type Overrides = {
+  log?: Logger
+  bus?: Bus
+  announce?: (announce: Announce) => Announce
+  /** One that somebody else looks after. */
+  database?: DatabaseOptions
+  /** Whoever started it tells where it listens. */
+  isWorker?: boolean
 }
 
 /** Puts the parts together and starts to listen. Throws StartError when it cannot. */
 export async function start(config: Config, overrides: Overrides = {}): Promise<Gateway> {
   const log = overrides.log ?? pino({ level: config.logLevel })
   await using stack = new AsyncDisposableStack()
-  const database = stack.use(new Database(await locateDatabase(config, log, stack)))
+  const database = stack.use(new Database(overrides.database ?? (await locateDatabase(config, log, stack))))
   await prepare(database)
   const services = await assemble(config, database, log, overrides, stack)
   const site = await buildSite(services)
   const server = new GatewayServer(services, site)
   const url = await server.listen(config)
   services.nodes.arrive(config.publicUrl ?? reachable(url))
-  log.info(`Longwave ${version} is listening on ${url}`)
+  if (!overrides.isWorker) log.info(`Longwave ${version} is listening on ${url}`)
   const parts = stack.move()
   let ended: Promise<void> | undefined
   const drain = (hasty = false) => {
@@ -76,23 +80,6 @@ export async function start(config: Config, overrides: Overrides = {}): Promise<
     return ended
   }
   return { url, drain, [Symbol.asyncDispose]: () => drain(true) }
-}
-
-async function locateDatabase(
-  config: Config,
-  log: Logger,
-  stack: AsyncDisposableStack,
-): Promise<DatabaseOptions> {
-  if (config.databaseUrl !== undefined) return { url: config.databaseUrl }
-  // The first line of the log is the address: what comes before it is for those who look closer.
-  const quiet = {
-    info: (fields: object, message: string) => log.debug(fields, message),
-    warn: (fields: object, message: string) => log.warn(fields, message),
-    error: (fields: object, message: string) => log.error(fields, message),
-  }
-  const embedded = await startEmbeddedPostgres({ dataDir: config.dataDir, log: quiet })
-  stack.defer(() => embedded.stop())
-  return embedded
 }
 
 async function prepare(database: Database): Promise<void> {

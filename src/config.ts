@@ -12,6 +12,8 @@ export type Cidr = { address: string; prefix: number; family: 'ipv4' | 'ipv6' }
 export type Config = {
   host: string
   port: number
+  /** Processes that serve the one port; 1 is this one alone. */
+  workers: number
   /** Without it an embedded Postgres runs under `dataDir`. */
   databaseUrl: string | undefined
   dataDir: string
@@ -103,6 +105,7 @@ const environment = z.object({
     .string()
     .min(1, { error: 'must be an address to listen on, such as 127.0.0.1 or 0.0.0.0' })
     .default('127.0.0.1'),
+  WORKERS: whole(1, 64).default(1),
   DATABASE_URL: postgresUrl.optional(),
   DATA_DIR: z.string().default('./data'),
   NATS_URL: natsUrls.optional(),
@@ -148,6 +151,7 @@ export function loadConfig(env: NodeJS.ProcessEnv): Config {
   return {
     host: set.HOST,
     port: set.PORT,
+    workers: set.WORKERS,
     databaseUrl: set.DATABASE_URL,
     dataDir: resolve(set.DATA_DIR),
     nats: set.NATS_URL && natsConfig(set.NATS_URL, set.NATS_CREDS, set.NATS_CA),

@@ -1,11 +1,13 @@
 import { start } from './app.ts'
 import { loadConfig } from './config.ts'
 import { StartError } from './start-error.ts'
+import { startWorkers } from './workers.ts'
 
 const GONE_WITHIN_MS = 9_500
 
 try {
-  const gateway = await start(loadConfig(process.env))
+  const config = loadConfig(process.env)
+  const gateway = await (config.workers > 1 ? startWorkers(config) : start(config))
   let isEnding = false
   const end = (hasty: boolean) => {
     // A second Ctrl-C means: now. The embedded Postgres survives that and is adopted by the next start.
