@@ -1,6 +1,7 @@
 import cluster from 'node:cluster'
 import { Outlet, type Told } from './live/worker-bus.ts'
 import { StartError } from './start-error.ts'
+import { endUntakenConnections } from './untaken-connections.ts'
 import type { FromWorker, Order, ToWorker } from './worker-messages.ts'
 
 /** A worker as the primary sees it. */
@@ -24,6 +25,7 @@ export class WorkerProcess {
       up.reject(new StartError(this.#failure ?? `A worker could not start: ${how}`))
       ended.resolve(this.#failure ?? how)
     }
+    endUntakenConnections(this.#worker.process)
     this.#worker.on('message', (message: FromWorker) => {
       if (message.kind === 'up') up.resolve(message.url)
       else if (message.kind === 'failed') this.#failure = message.reason

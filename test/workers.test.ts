@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { expect, onTestFinished, test } from 'vitest'
 import { makeDataDir, postmasterOf } from './support/embedded-postgres.ts'
 import { GatewayProcess } from './support/gateway-process.ts'
@@ -51,6 +52,13 @@ async function medianLag(url: string, count = 13): Promise<number> {
     lags.push(performance.now() - began)
   }
   return lags.sort((a, b) => a - b)[Math.floor(count / 2)] ?? Number.NaN
+}
+
+/** Connections that a gateway has accepted, as the socket table says. */
+function acceptedOn(url: string): number {
+  const local = Number(new URL(url).port).toString(16).toUpperCase().padStart(4, '0')
+  const table = readFileSync('/proc/net/tcp', 'utf8')
+  return [...table.matchAll(new RegExp(`\\d: \\w+:${local} \\w+:\\w+ 01 `, 'g'))].length
 }
 
 /** Repeats with the same key until it is answered, as a client would. */
@@ -115,7 +123,23 @@ test('P1 P2 P9 a worker killed under load is replaced; every send with retry arr
   expect(await medianLag(url)).toBeLessThan(200)
 })
 
-test('workers that die at once all together come back on the same port', async () => {
+test('a connection handed to a worker that dies before it takes it ends at once', async () => {
+  const { gateway, url } = await startTwo()
+  const pids = workersOf(gateway)
+  for (const pid of pids) process.kill(pid, 'SIGSTOP')
+  const request = call(url, 'GET', '/healthz').then(
+    ({ status }) => status,
+    () => 'ended',
+  )
+  // Accepted and handed over: of the two sockets of the connection it is the gateway's side that is open.
+  await until('the connection', () => acceptedOn(url) > 0)
+  for (const pid of pids) process.kill(pid, 'SIGKILL')
+  expect(await Promise.race([request, until('an end', () => false, 3_000).catch(() => 'nothing')])).toBe(
+    'ended',
+  )
+})
+
+test('workers that die all together come back on the same port', async () => {
   const { gateway, url } = await startTwo()
   const { alice, bob, chat } = await pair(url)
   const { cursor } = await bob.readAll()
