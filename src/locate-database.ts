@@ -3,10 +3,12 @@ import type { Config } from './config.ts'
 import type { DatabaseOptions } from './store/database.ts'
 import { startEmbeddedPostgres } from './store/embedded/index.ts'
 
-/** Connections of each of the two pools, all workers of a machine together; alone one process needs no more than 8. */
-const POOLED = 24
-const MIN_POOL = 3
+/** Connections of each of the two pools, of all workers together and of one. */
+const POOLED = 22
+const MIN_POOL = 2
 const MAX_POOL = 8
+/** Beside its pools a worker has one for its committer, one for acknowledgements, one for migrations at its start. */
+const SINGLE = 3
 
 /**
  * Where the database is and how much of it each worker takes: the one of DATABASE_URL, else an embedded one, which is
@@ -26,7 +28,11 @@ export async function locateDatabase(
     warn: (fields: object, message: string) => log.warn(fields, message),
     error: (fields: object, message: string) => log.error(fields, message),
   }
-  const { url, socketDir, stop } = await startEmbeddedPostgres({ dataDir: config.dataDir, log: quiet })
+  const { url, socketDir, stop } = await startEmbeddedPostgres({
+    dataDir: config.dataDir,
+    connections: config.workers * (2 * each + SINGLE),
+    log: quiet,
+  })
   stack.defer(stop)
   return { url, socketDir, ...pools }
 }

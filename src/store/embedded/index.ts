@@ -29,9 +29,14 @@ export type EmbeddedOptions = {
   /** Folder of all data; made if missing. */
   dataDir: string
   log: EmbeddedLog
+  /** Connections that its clients need; one that is adopted keeps what it was started with. */
+  connections?: number
   /** Gives up a start under way, leaving nothing running; afterwards only `stop` ends the server. */
   signal?: AbortSignal | undefined
 }
+
+/** More than one process alone ever needs, so that a tool can connect beside it. */
+const MIN_CONNECTIONS = 57
 
 type Started = { postmaster: Postmaster; plan: LaunchPlan; password: string }
 
@@ -78,7 +83,9 @@ async function makeFolder(path: string): Promise<void> {
   await mkdir(path)
 }
 
-async function begin(dataDir: string, { log, signal }: EmbeddedOptions): Promise<Started> {
+async function begin(dataDir: string, options: EmbeddedOptions): Promise<Started> {
+  const { log, signal } = options
+  const connections = Math.max(MIN_CONNECTIONS, options.connections ?? 0)
   const home = await settleHome(dataDir)
   const binaries = await locateBinaries(home.account, home.path)
   const { password, fresh } = await keepPassword(dataDir)
@@ -90,9 +97,13 @@ async function begin(dataDir: string, { log, signal }: EmbeddedOptions): Promise
   if (live) {
     const { port, socketDir } = live
     log.info({ pid: live.process.pid, port }, 'adopted the Postgres that was still running')
-    return { postmaster: live, plan: { home, binaries, endpoint: { port, socketDir } }, password }
+    return {
+      postmaster: live,
+      plan: { home, binaries, endpoint: { port, socketDir }, connections },
+      password,
+    }
   }
-  const plan = { home, binaries, endpoint: await chooseEndpoint(home), signal }
+  const plan = { home, binaries, endpoint: await chooseEndpoint(home), connections, signal }
   const postmaster = await launch(plan)
   log.info({ pid: postmaster.process.pid, port: postmaster.port, home: home.path }, 'Postgres runs')
   await removeOldCopies(home.path, binaries)

@@ -29,6 +29,8 @@ export type LaunchPlan = {
   home: Home
   binaries: Binaries
   endpoint: Endpoint
+  /** How many clients it takes at a time. */
+  connections: number
   signal?: AbortSignal | undefined
 }
 
@@ -38,10 +40,10 @@ export type LaunchPlan = {
  * @throws StartError with Postgres' own last complaint
  */
 export async function launch(plan: LaunchPlan): Promise<Postmaster> {
-  const { home, endpoint, signal } = plan
+  const { home, endpoint, connections, signal } = plan
   const cluster = clusterOf(home.path)
   const memory = process.constrainedMemory() || Number.POSITIVE_INFINITY
-  const settings = renderSettings({ ...endpoint, memory: Math.min(memory, totalmem()) })
+  const settings = renderSettings({ ...endpoint, connections, memory: Math.min(memory, totalmem()) })
   await writeWhole(settingsFileOf(cluster), settings, home.account)
   await writeWhole(join(cluster, 'pg_hba.conf'), accessRules, home.account)
   await prepareSocketDir(home, endpoint)

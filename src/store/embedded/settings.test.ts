@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { renderSettings } from './settings.ts'
 
 const megabyte = 1024 * 1024
-const input = { port: 20_000, socketDir: "/it's here/socket", memory: 8192 * megabyte }
+const input = { port: 20_000, socketDir: "/it's here/socket", memory: 8192 * megabyte, connections: 57 }
 
 test('paths are quoted for the file and for the list within', () => {
   expect(renderSettings(input)).toContain(`unix_socket_directories = '"/it''s here/socket"'\n`)

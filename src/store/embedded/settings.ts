@@ -1,4 +1,6 @@
 const megabyte = 1024 * 1024
+/** Postgres keeps these for its superuser. */
+const RESERVED_CONNECTIONS = 3
 
 /** What the settings depend on. */
 export type SettingsInput = {
@@ -7,6 +9,8 @@ export type SettingsInput = {
   socketDir: string
   /** Bytes that this machine, or the container's limit, grants. */
   memory: number
+  /** How many clients may be connected at a time. */
+  connections: number
 }
 
 /** The role and the database that the gateway uses; the role owns the database and is no superuser. */
@@ -24,14 +28,14 @@ export function renderSettings(input: SettingsInput): string {
     .join('\n')}\n`
 }
 
-function settings({ port, socketDir, memory }: SettingsInput): Record<string, string | number> {
+function settings({ port, socketDir, memory, connections }: SettingsInput): Record<string, string | number> {
   const sharedBuffers = Math.max(16, Math.min(256, Math.floor(memory / 8 / megabyte)))
   return {
     listen_addresses: '127.0.0.1',
     port,
     unix_socket_directories: `"${socketDir}"`,
     unix_socket_permissions: '0700',
-    max_connections: 60,
+    max_connections: connections + RESERVED_CONNECTIONS,
     password_encryption: 'scram-sha-256',
     client_connection_check_interval: '1s', // a killed gateway's statements let go of their locks
 
