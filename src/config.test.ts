@@ -12,6 +12,7 @@ test('an empty variable counts as not set', () => {
 test.each([
   [{ PORT: '80a' }, 'PORT is "80a" but must be a whole number from 0 to 65535'],
   [{ PORT: '70000' }, 'PORT is "70000" but must be a whole number from 0 to 65535'],
+  [{ WORKERS: '0' }, 'WORKERS is "0" but must be a whole number from 1 to 64'],
   [{ RATE_LIMITS: 'no' }, 'RATE_LIMITS is "no" but must be "on" or "off"'],
   [{ PUBLIC_URL: 'chat.example.org' }, 'PUBLIC_URL is "chat.example.org" but must be an origin'],
   [{ TRUSTED_PROXIES: '10.0.0.0/40' }, 'TRUSTED_PROXIES is "10.0.0.0/40" but must be addresses or ranges'],
