@@ -35,6 +35,8 @@ function sendUntilAnswered(sender: Person, chat: string, text: string) {
 test('P1 P2 P9 a worker killed under load is replaced; every send with retry arrives once', async () => {
   const { gateway, url } = await startTwo()
   const { alice, bob, chat } = await pair(url)
+  let { cursor } = await bob.readAll()
+  const got: string[] = []
   let sent = 0
   let isEnough = false
   const sending = (async () => {
@@ -43,8 +45,6 @@ test('P1 P2 P9 a worker killed under load is replaced; every send with retry arr
       await Promise.all(texts.map((text) => sendUntilAnswered(alice, chat, text)))
     }
   })()
-  const got: string[] = []
-  let { cursor } = await bob.readAll()
   for (let kills = 0; kills < 2; kills += 1) {
     using stream = await bob.stream('after=0', { 'last-event-id': cursor })
     await until('some progress', () => stream.events.length > 50)
