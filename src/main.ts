@@ -1,7 +1,7 @@
 import { start } from './app.ts'
 import { loadConfig } from './config.ts'
 import { StartError } from './start-error.ts'
-import { startWorkers } from './workers.ts'
+import { startWorkers } from './workers/primary.ts'
 
 const GONE_WITHIN_MS = 9_500
 

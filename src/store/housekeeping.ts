@@ -1,4 +1,4 @@
-import type { Database } from './database.ts'
+import type { Database, Transaction } from './database.ts'
 
 const EVERY_MS = 3_600_000
 
@@ -20,23 +20,31 @@ export class Housekeeping implements Disposable {
   }
 
   async run(): Promise<void> {
-    await this.#database.transaction(async (tx) => {
-      const [lock] = await tx<
-        { taken: boolean }[]
-      >`SELECT pg_try_advisory_xact_lock(hashtext('longwave housekeeping')) AS taken`
-      if (!lock?.taken) return
+    await this.#alone(async (tx) => {
       await tx`SET LOCAL statement_timeout = '60s'`
       // Making or dropping a partition locks the inbox: rather later than in the way of sends.
       await tx`SET LOCAL lock_timeout = '300ms'`
       await tx`SELECT keep_inbox_partitions(${`${this.#retentionDays} days`}::interval)`
     })
-    const { sql } = this.#database
-    await sql`DELETE FROM idempotency_keys WHERE created_at < now() - interval '24 hours'`
-    // Kept for a day beyond their minute, so that one who comes late is told what happened.
-    await sql`DELETE FROM stream_tickets WHERE expires_at < now() - interval '1 day'`
-    await sql`DELETE FROM refresh_tokens WHERE expires_at < now()`
-    await sql`DELETE FROM devices WHERE expires_at < now()`
-    await sql`DELETE FROM revocations WHERE revoked_at < now() - interval '1 day'`
+    await this.#alone(async (tx) => {
+      await tx`SET LOCAL statement_timeout = '60s'`
+      await tx`DELETE FROM idempotency_keys WHERE created_at < now() - interval '24 hours'`
+      // Kept for a day beyond their minute, so that one who comes late is told what happened.
+      await tx`DELETE FROM stream_tickets WHERE expires_at < now() - interval '1 day'`
+      await tx`DELETE FROM refresh_tokens WHERE expires_at < now()`
+      await tx`DELETE FROM devices WHERE expires_at < now()`
+      await tx`DELETE FROM revocations WHERE revoked_at < now() - interval '1 day'`
+    })
+  }
+
+  /** In a transaction, unless another node is at it just now. */
+  #alone(work: (tx: Transaction) => Promise<void>): Promise<void> {
+    return this.#database.transaction(async (tx) => {
+      const [lock] = await tx<
+        { taken: boolean }[]
+      >`SELECT pg_try_advisory_xact_lock(hashtext('longwave housekeeping')) AS taken`
+      if (lock?.taken) await work(tx)
+    })
   }
 
   [Symbol.dispose](): void {

@@ -1,6 +1,6 @@
-import type { Config } from './config.ts'
-import type { Told } from './live/worker-bus.ts'
-import type { DatabaseOptions } from './store/database.ts'
+import type { Config } from '../config.ts'
+import type { Told } from '../live/worker-bus.ts'
+import type { DatabaseOptions } from '../store/database.ts'
 
 /** What a worker is to serve: `config` with the port that all share, and the database that the primary looks after. */
 export type Order = { config: Config; database: DatabaseOptions }

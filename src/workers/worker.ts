@@ -1,7 +1,7 @@
-import { type Gateway, start } from './app.ts'
-import { WorkerBus } from './live/worker-bus.ts'
-import { StartError } from './start-error.ts'
-import type { FromWorker, Order, ToWorker } from './worker-messages.ts'
+import { type Gateway, start } from '../app.ts'
+import { WorkerBus } from '../live/worker-bus.ts'
+import { StartError } from '../start-error.ts'
+import type { FromWorker, Order, ToWorker } from './messages.ts'
 
 // One of several nodes on one port, started by workers.ts; when that dies, node:cluster ends this one at once.
 const GONE_WITHIN_MS = 9_500

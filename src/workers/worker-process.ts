@@ -1,8 +1,8 @@
 import cluster from 'node:cluster'
-import { Outlet, type Told } from './live/worker-bus.ts'
-import { StartError } from './start-error.ts'
+import { Outlet, type Told } from '../live/worker-bus.ts'
+import { StartError } from '../start-error.ts'
+import type { FromWorker, Order, ToWorker } from './messages.ts'
 import { endUntakenConnections } from './untaken-connections.ts'
-import type { FromWorker, Order, ToWorker } from './worker-messages.ts'
 
 /** A worker as the primary sees it. */
 export class WorkerProcess {
