@@ -116,6 +116,21 @@ export class Database implements AsyncDisposable {
     return this.#transactions.run(work, mode)
   }
 
+  /** The same on a connection made for it, where a statement may take `statement_timeout` ms. */
+  async longTransaction<T>(
+    name: string,
+    statement_timeout: number,
+    work: (tx: Transaction) => Promise<T>,
+  ): Promise<T> {
+    const connect = (onClose: () => void) => this.connect(name, 1, { statement_timeout }, onClose)
+    const apart = new Transactions(connect, 1)
+    try {
+      return await apart.run(work)
+    } finally {
+      await apart.end()
+    }
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all([this.sql.end({ timeout: 2 }), this.#transactions.end()])
   }

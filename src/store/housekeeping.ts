@@ -1,6 +1,7 @@
 import type { Database, Transaction } from './database.ts'
 
 const EVERY_MS = 3_600_000
+const STATEMENT_MS = 60_000
 
 /**
  * Keeps the inbox's partitions ahead of time and drops what has served: events over the retention, spent keys, tickets
@@ -21,13 +22,11 @@ export class Housekeeping implements Disposable {
 
   async run(): Promise<void> {
     await this.#alone(async (tx) => {
-      await tx`SET LOCAL statement_timeout = '60s'`
       // Making or dropping a partition locks the inbox: rather later than in the way of sends.
       await tx`SET LOCAL lock_timeout = '300ms'`
       await tx`SELECT keep_inbox_partitions(${`${this.#retentionDays} days`}::interval)`
     })
     await this.#alone(async (tx) => {
-      await tx`SET LOCAL statement_timeout = '60s'`
       await tx`DELETE FROM idempotency_keys WHERE created_at < now() - interval '24 hours'`
       // Kept for a day beyond their minute, so that one who comes late is told what happened.
       await tx`DELETE FROM stream_tickets WHERE expires_at < now() - interval '1 day'`
@@ -39,7 +38,7 @@ export class Housekeeping implements Disposable {
 
   /** In a transaction, unless another node is at it just now. */
   #alone(work: (tx: Transaction) => Promise<void>): Promise<void> {
-    return this.#database.transaction(async (tx) => {
+    return this.#database.longTransaction('longwave housekeeping', STATEMENT_MS, async (tx) => {
       const [lock] = await tx<
         { taken: boolean }[]
       >`SELECT pg_try_advisory_xact_lock(hashtext('longwave housekeeping')) AS taken`
