@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { Database } from '../src/store/database.ts'
 import { startPostgres, type TestPostgres } from './support/postgres.ts'
 import { TcpProxy } from './support/tcp-proxy.ts'
+import { until } from './support/wait.ts'
 
 let postgres: TestPostgres
 
@@ -75,3 +76,21 @@ test.each(Object.keys(works))(
     expect(done.filter((each) => !written.has(each))).toEqual([])
   },
 )
+
+test('a connection that breaks in the middle of a result leaves nothing behind for the next query', async () => {
+  await using proxy = await TcpProxy.before(postgres.url)
+  await using database = new Database({ url: proxy.through(postgres.url), maxConnections: 1 })
+  for (let round = 0; round < 5; round += 1) {
+    await until('a connection', () => database.sql`SELECT 1`.catch(() => undefined))
+    // Some rows of it arrive.
+    proxy.resetAfter(() => 50_000)
+    await expect(
+      database.sql`SELECT n, repeat('x', 100) FROM generate_series(1, 100000) AS n`,
+    ).rejects.toThrow()
+    const rows = await until('an answer', () =>
+      database.sql<{ n: number }[]>`SELECT n::int FROM generate_series(1, 3) AS n`.catch(() => undefined),
+    )
+    expect([...rows]).toEqual([{ n: 1 }, { n: 2 }, { n: 3 }])
+    expect(rows.length).toBe(3)
+  }
+})

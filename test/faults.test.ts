@@ -197,3 +197,27 @@ test('P7 a session cookie that cannot be looked up is 503, not silence', { timeo
   expect(answer.status).toBe(503)
   proxy.restore()
 })
+
+test('P7 connections that die without a word are given up, each kind, and new ones take their place', async () => {
+  await using proxy = await TcpProxy.before(postgres.url)
+  await using gateway = await startGateway(proxy.through(postgres.url))
+  const alice = await Person.signUp(gateway.url)
+  const bob = await Person.signUp(gateway.url)
+  const chat = await alice.direct(bob)
+  using stream = await bob.stream('after=0')
+  await alice.send(chat, 'before')
+  await stream.waitForTexts(1)
+  // From here on nothing passes on what is there, and nobody is told; as when the old primary's machine is gone.
+  proxy.hangSome(() => true)
+  const uses = {
+    send: () => alice.send(chat, 'after', 'the-key'),
+    list: () => alice.call('GET', '/v1/conversations'),
+    create: () => alice.call('POST', '/v1/conversations', { kind: 'group', members: [bob.id] }),
+    read: () => bob.poll('wait=0&after=0'),
+  }
+  for (const [what, use] of Object.entries(uses)) {
+    await until(`${what} to work`, async () => (await use()).status < 300, 25_000)
+  }
+  expect(await stream.waitForTexts(2)).toEqual(['before', 'after'])
+  expect(stream.ended).toBe(false)
+})

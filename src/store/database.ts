@@ -3,6 +3,7 @@ import { arrayTypes } from './array-types.ts'
 import { type Address, connectCoupled } from './coupled-socket.ts'
 import { SilenceWatch } from './silence.ts'
 import { Transactions } from './transactions.ts'
+import { withWholeResults } from './whole-results.ts'
 
 const BIGINT_OID = 20
 
@@ -99,7 +100,7 @@ export class Database implements AsyncDisposable {
         ...settings,
       },
     }
-    const sql = postgres(url, options) as unknown as Sql
+    const sql = withWholeResults(postgres(url, options) as unknown as Sql)
     // What may take any time, as migrations may, cannot be told from a dead connection.
     if (statement_timeout > 0) watch = new SilenceWatch(sql, statement_timeout + SILENCE_MS)
     const { end } = sql
