@@ -13,7 +13,8 @@ export class GatewayProcess implements AsyncDisposable {
   constructor(env: Record<string, string>, script = MAIN) {
     this.child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', script], {
       env: { PATH: process.env.PATH, PORT: '0', RATE_LIMITS: 'off', ...env },
-      stdio: ['ignore', 'pipe', 'pipe'],
+      // By the channel a script of the tests is told when to die; it dies too when we do.
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     })
     for (const stream of [this.child.stdout, this.child.stderr]) {
       stream?.on('data', (chunk: Buffer) => {
