@@ -31,6 +31,7 @@ export class Node implements AsyncDisposable {
   readonly #options: NodeOptions
   #process: GatewayProcess | undefined
   #log = ''
+  #isStopped = false
 
   private constructor(
     options: NodeOptions,
@@ -88,8 +89,6 @@ export class Node implements AsyncDisposable {
     }
   }
 
-  #isStopped = false
-
   /** Resolves when it has ended. */
   async signal(signal: NodeJS.Signals): Promise<void> {
     await this.#process?.kill(signal)
@@ -104,12 +103,12 @@ export class Node implements AsyncDisposable {
     this.#process?.child.kill('SIGCONT')
   }
 
-  /** It will be killed at its next send; resolves when that has happened. */
-  async killAt(trigger: Trigger): Promise<void> {
+  /** It is killed at its next send, or as it is if there is none before `patience` resolves. */
+  async killAt(trigger: Trigger, patience: Promise<void>): Promise<void> {
     const armed = this.#process
     armed?.child.send(trigger)
-    await armed?.exited
-    this.#keepLog()
+    await Promise.race([armed?.exited, patience])
+    await this.signal('SIGKILL')
   }
 
   /** What its processes wrote. */

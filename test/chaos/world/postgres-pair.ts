@@ -48,12 +48,13 @@ export class PostgresPair implements AsyncDisposable {
     await this.#untilFollowing('sync')
   }
 
-  /** Stops the primary as a loss of power would, and starts it again. */
-  async restart(awayMs: number): Promise<void> {
+  /** Stops the primary as a loss of power would, and starts it again. Resolves when the standby follows again too. */
+  async restart(awayMs: number, onStarted: () => void = () => {}): Promise<void> {
     await this.primary.stopImmediately()
     await new Promise((resolve) => setTimeout(resolve, awayMs))
     await this.primary.start()
-    if (this.standby) await this.#untilFollowing(await this.#isSynchronous() ? 'sync' : 'async')
+    onStarted()
+    if (this.standby) await this.#untilFollowing((await this.#isSynchronous()) ? 'sync' : 'async')
   }
 
   /** The primary dies, fenced by that, and the standby takes over. It has no standby of its own then. */

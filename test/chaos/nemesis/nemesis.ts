@@ -1,0 +1,90 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import type { FaultRecord } from '../history/history.ts'
+import type { Random } from '../random.ts'
+import type { World } from '../world/world.ts'
+import { KILL_KINDS, OTHER_KINDS } from './faults.ts'
+import { Locks } from './locks.ts'
+import { type PlannedFault, plan } from './plan.ts'
+
+export type Pace = {
+  /** Between two kills, and between two other faults; ms, shortest and longest. */
+  killPauseMs: readonly [number, number]
+  faultPauseMs: readonly [number, number]
+  /** Now and then nothing happens for a while, so that lag can be measured: how often, how long; ms. */
+  restEveryMs: number
+  restMs: number
+}
+
+export const USUAL_PACE: Pace = {
+  killPauseMs: [1_500, 4_000],
+  faultPauseMs: [200, 2_000],
+  restEveryMs: 60_000,
+  restMs: 12_000,
+}
+
+/** Breaks the world as the seed says: kills at their own pace, other faults one after the other beside them. */
+export class Nemesis {
+  readonly #world: World
+  readonly #records: FaultRecord[]
+  readonly #running: AbortSignal
+  readonly #locks = new Locks()
+  readonly #pace: Pace
+  #resting: Promise<void> = Promise.resolve()
+
+  constructor(world: World, records: FaultRecord[], running: AbortSignal, pace: Pace = USUAL_PACE) {
+    this.#world = world
+    this.#records = records
+    this.#running = running
+    this.#pace = pace
+  }
+
+  /** Runs until the campaign stops; when it resolves all is healed. */
+  async run(random: Random, kinds = { kills: KILL_KINDS, others: OTHER_KINDS }): Promise<void> {
+    const { killPauseMs, faultPauseMs } = this.#pace
+    await Promise.all([
+      this.#lane(plan(random.fork('kills'), this.#world, kinds.kills, killPauseMs)),
+      this.#lane(plan(random.fork('faults'), this.#world, kinds.others, faultPauseMs)),
+      this.#rest(),
+    ])
+  }
+
+  async #lane(faults: Generator<PlannedFault, never>): Promise<void> {
+    for (const planned of faults) {
+      await this.#hold(planned.pauseMs)
+      await this.#resting
+      if (this.#running.aborted) return
+      await this.#strike(planned)
+    }
+  }
+
+  async #strike({ kind, fault, places, random }: PlannedFault): Promise<void> {
+    using _lock = await this.#locks.lock(places)
+    if (this.#running.aborted) return
+    const record: FaultRecord = {
+      kind,
+      target: places.join(', '),
+      beganAt: performance.now(),
+      healedAt: Number.NaN,
+      kills: fault.kills,
+    }
+    this.#records.push(record)
+    const healed = () => {
+      if (Number.isNaN(record.healedAt)) record.healedAt = performance.now()
+    }
+    const circumstances = { world: this.#world, random, hold: (ms: number) => this.#hold(ms), healed }
+    await fault.run(circumstances, Number(places[0]?.split(' ')[1] ?? 0))
+    healed()
+  }
+
+  async #rest(): Promise<void> {
+    while (!this.#running.aborted) {
+      await this.#hold(this.#pace.restEveryMs)
+      this.#resting = this.#hold(this.#pace.restMs)
+      await this.#resting
+    }
+  }
+
+  async #hold(ms: number): Promise<void> {
+    await pause(ms, undefined, { signal: this.#running }).catch(() => {})
+  }
+}

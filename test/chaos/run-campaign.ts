@@ -1,0 +1,69 @@
+import { setMaxListeners } from 'node:events'
+import { setTimeout as pause } from 'node:timers/promises'
+import { Campaign } from './clients/campaign.ts'
+import { type Activity, Crowd } from './clients/crowd.ts'
+import { HttpClient } from './clients/http-client.ts'
+import { type Census, settle } from './clients/people.ts'
+import type { History } from './history/history.ts'
+import { Recorder } from './history/recorder.ts'
+import { Nemesis, type Pace } from './nemesis/nemesis.ts'
+import { Random } from './random.ts'
+import type { World } from './world/world.ts'
+
+/** How long answers are waited for after all is healed. */
+const PATIENCE_MS = 60_000
+
+export type CampaignPlan = {
+  seed: number
+  seconds: number
+  census: Census
+  activity: Activity
+  pace?: Pace
+  /** Kinds of faults; without it all that the world has room for. */
+  faults?: { kills: readonly string[]; others: readonly string[] }
+  /** Told now and then how far it is. */
+  progress?: (line: string) => void
+}
+
+/** Lets a crowd live in a world that the nemesis breaks, then heals it, and returns all that was done and seen. */
+export async function runCampaign(world: World, plan: CampaignPlan): Promise<History> {
+  const running = new AbortController()
+  const patience = new AbortController()
+  for (const { signal } of [running, patience]) setMaxListeners(0, signal)
+  const recorder = new Recorder()
+  const random = new Random(plan.seed)
+  using http = new HttpClient()
+  const parts = { recorder, http, random: random.fork('clients'), addresses: world.nodes }
+  const campaign = new Campaign(parts, running.signal, patience.signal)
+  const society = await settle(campaign, plan.census)
+  const crowd = new Crowd(campaign, society)
+  const nemesis = new Nemesis(world, recorder.faults, running.signal, plan.pace)
+  const until = performance.now() + plan.seconds * 1_000
+  const end = setTimeout(() => running.abort(), plan.seconds * 1_000)
+  const telling = setInterval(() => plan.progress?.(tell(recorder, until)), 10_000)
+  let giveUp: NodeJS.Timeout | undefined
+  try {
+    const striking = nemesis.run(random.fork('nemesis'), plan.faults).then(async () => {
+      giveUp = setTimeout(() => patience.abort(), PATIENCE_MS)
+    })
+    await Promise.all([striking, crowd.run(plan.activity)])
+    // Nodes that came back last may still be finding their way to Postgres.
+    await pause(500)
+    await crowd.conclude()
+  } finally {
+    clearTimeout(end)
+    clearTimeout(giveUp)
+    clearInterval(telling)
+    running.abort()
+    patience.abort()
+  }
+  recorder.deadlocks = world.postgres.deadlocks
+  return recorder
+}
+
+function tell({ sends, devices, faults, anomalies }: Recorder, until: number): string {
+  const kills = faults.reduce((sum, fault) => sum + fault.kills, 0)
+  const deliveries = devices.reduce((sum, device) => sum + device.length, 0)
+  const left = Math.max(0, Math.round((until - performance.now()) / 1_000))
+  return `${left} s left: ${sends.length} sends, ${deliveries} deliveries, ${kills} kills, ${anomalies.length} anomalies`
+}
