@@ -6,7 +6,7 @@ import { HttpClient } from './clients/http-client.ts'
 import { type Census, settle } from './clients/people.ts'
 import type { History } from './history/history.ts'
 import { Recorder } from './history/recorder.ts'
-import { Nemesis, type Pace } from './nemesis/nemesis.ts'
+import { type Kinds, Nemesis, type Pace } from './nemesis/nemesis.ts'
 import { Random } from './random.ts'
 import type { World } from './world/world.ts'
 
@@ -20,7 +20,7 @@ export type CampaignPlan = {
   activity: Activity
   pace?: Pace
   /** Kinds of faults; without it all that the world has room for. */
-  faults?: { kills: readonly string[]; others: readonly string[] }
+  faults?: Kinds
   /** Told now and then how far it is. */
   progress?: (line: string) => void
 }

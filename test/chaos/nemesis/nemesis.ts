@@ -15,6 +15,9 @@ export type Pace = {
   restMs: number
 }
 
+/** Names of faults: those that kill, and those beside them. */
+export type Kinds = { kills: readonly string[]; others: readonly string[] }
+
 export const USUAL_PACE: Pace = {
   killPauseMs: [1_500, 4_000],
   faultPauseMs: [200, 2_000],
@@ -39,7 +42,7 @@ export class Nemesis {
   }
 
   /** Runs until the campaign stops; when it resolves all is healed. */
-  async run(random: Random, kinds = { kills: KILL_KINDS, others: OTHER_KINDS }): Promise<void> {
+  async run(random: Random, kinds: Kinds = { kills: KILL_KINDS, others: OTHER_KINDS }): Promise<void> {
     const { killPauseMs, faultPauseMs } = this.#pace
     await Promise.all([
       this.#lane(plan(random.fork('kills'), this.#world, kinds.kills, killPauseMs)),

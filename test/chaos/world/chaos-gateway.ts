@@ -16,7 +16,7 @@ const die = () => process.kill(process.pid, 'SIGKILL')
 const LAST_BREATH_MS = 20
 
 const { end } = ServerResponse.prototype
-ServerResponse.prototype.end = function (this: ServerResponse, ...given: never[]) {
+ServerResponse.prototype.end = function (this: ServerResponse, ...given: Parameters<typeof end>) {
   const isSend = armed === 'answer' && this.statusCode === 201 && /\/messages$/.test(this.req.url ?? '')
   if (!isSend) return end.apply(this, given)
   armed = undefined

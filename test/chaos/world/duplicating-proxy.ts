@@ -10,7 +10,7 @@ export class DuplicatingProxy implements AsyncDisposable {
   readonly #target: string
 
   private constructor(target: string) {
-    this.#target = target
+    this.#target = target.replace(/\/$/, '')
   }
 
   static async before(target: string): Promise<DuplicatingProxy> {
