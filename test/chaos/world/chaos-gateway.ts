@@ -15,8 +15,8 @@ const die = () => process.kill(process.pid, 'SIGKILL')
 /** So that what was announced leaves before the end. */
 const LAST_BREATH_MS = 20
 
-const { end } = ServerResponse.prototype
-ServerResponse.prototype.end = function (this: ServerResponse, ...given: Parameters<typeof end>) {
+const { end } = ServerResponse.prototype as { end: (...given: unknown[]) => ServerResponse }
+ServerResponse.prototype.end = function (this: ServerResponse, ...given: unknown[]) {
   const isSend = armed === 'answer' && this.statusCode === 201 && /\/messages$/.test(this.req.url ?? '')
   if (!isSend) return end.apply(this, given)
   armed = undefined
@@ -28,9 +28,9 @@ const { start } = await import('../../../src/app.ts')
 const { loadConfig } = await import('../../../src/config.ts')
 const bug = await plantBug(process.env.CHAOS_BUG)
 const gateway = await start(loadConfig(process.env), {
-  announce: (announce) => (recipients, ids, body) => {
-    if (armed === 'announcement' && body.type === 'message.created') die()
-    else if (!bug.swallows(recipients)) announce(recipients, ids, body)
+  announce: (announce) => (announcement) => {
+    if (armed === 'announcement' && announcement.body.type === 'message.created') die()
+    else if (!bug.swallows(announcement)) announce(announcement)
   },
 })
 process.on('SIGTERM', () => void gateway.drain().then(() => process.exit(0)))

@@ -1,12 +1,6 @@
-import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { existsSync, openSync, readFileSync } from 'node:fs'
-import { writeFile } from 'node:fs/promises'
-import { connect } from 'node:net'
-import { delimiter, join } from 'node:path'
+import { freePort } from '../../support/free-port.ts'
+import { NatsServer } from '../../support/nats-server.ts'
 import { TcpProxy } from '../../support/tcp-proxy.ts'
-import { until } from '../../support/wait.ts'
-import { freePort } from './free-port.ts'
 
 const SIZE = 3
 
@@ -20,21 +14,20 @@ export class NatsCluster implements AsyncDisposable {
     this.#routes = routes
   }
 
-  /** Below `folder`; resolves when all accept clients. */
-  static async start(folder: string): Promise<NatsCluster> {
-    const ports = []
-    for (let n = 0; n < SIZE; n += 1) ports.push({ client: await freePort(), route: await freePort() })
+  /** Resolves when all accept clients. */
+  static async start(): Promise<NatsCluster> {
+    const ports = await Promise.all(Array.from({ length: SIZE }, () => freePort()))
     const routes = []
-    for (const [to, { route }] of ports.entries()) {
+    for (const [to, port] of ports.entries()) {
       for (let from = 0; from < to; from += 1) {
-        const proxy = await TcpProxy.before(`nats://127.0.0.1:${route}`)
+        const proxy = await TcpProxy.before(`nats://127.0.0.1:${port}`)
         routes.push({ ends: [from, to] as const, proxy })
       }
     }
     const servers = []
-    for (const [index, { client, route }] of ports.entries()) {
+    for (const [index, port] of ports.entries()) {
       const own = routes.filter(({ ends }) => ends[0] === index).map(({ proxy }) => proxy.port)
-      servers.push(await NatsServer.start(join(folder, `nats-${index}`), { client, route, own }))
+      servers.push(await NatsServer.start(settings(port, own)))
     }
     return new NatsCluster(servers, routes)
   }
@@ -49,83 +42,21 @@ export class NatsCluster implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const server of this.servers) await server.kill()
+    for (const server of this.servers) await server[Symbol.asyncDispose]()
     for (const { proxy } of this.#routes) await proxy[Symbol.asyncDispose]()
   }
 }
 
-type Ports = { client: number; route: number; own: number[] }
-
-/** One nats-server process. */
-class NatsServer {
-  readonly url: string
-  readonly #files: string
-  readonly #port: number
-  #child: ChildProcess | undefined
-
-  private constructor(files: string, port: number) {
-    this.#files = files
-    this.#port = port
-    this.url = `nats://127.0.0.1:${port}`
-  }
-
-  static async start(files: string, { client, route, own }: Ports): Promise<NatsServer> {
-    // Nobody is told of other addresses than those given: what goes past the proxies cannot be parted.
-    const settings = `
-      listen: 127.0.0.1:${client}
-      ping_interval: "5s"
-      ping_max: 2
-      cluster {
-        name: longwave
-        listen: 127.0.0.1:${route}
-        advertise: "127.0.0.1:1"
-        no_advertise: true
-        routes: [${own.map((port) => `nats://127.0.0.1:${port}`).join(', ')}]
-      }`
-    await writeFile(`${files}.conf`, settings)
-    const server = new NatsServer(files, client)
-    await server.restart()
-    return server
-  }
-
-  /** Resolves when it accepts clients. */
-  async restart(): Promise<void> {
-    const log = openSync(`${this.#files}.log`, 'a')
-    const child = spawn(locate('nats-server'), ['-c', `${this.#files}.conf`], {
-      stdio: ['ignore', log, log],
-    })
-    this.#child = child
-    await until('nats-server', () => {
-      if (child.exitCode !== null) throw new Error(readFileSync(`${this.#files}.log`, 'utf8').slice(-500))
-      return accepts(this.#port)
-    })
-  }
-
-  async kill(): Promise<void> {
-    const child = this.#child
-    this.#child = undefined
-    if (!child || child.exitCode !== null || child.signalCode !== null) return
-    const exited = once(child, 'exit')
-    child.kill('SIGKILL')
-    await exited
-  }
-}
-
-/** Debian puts it where only root's PATH leads. */
-function locate(program: string): string {
-  const folders = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/usr/local/sbin']
-  const folder = folders.find((each) => existsSync(join(each, program)))
-  if (!folder) throw new Error(`${program} is missing: apt-get install ${program}`)
-  return join(folder, program)
-}
-
-function accepts(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(port, '127.0.0.1')
-    const settle = (answer: boolean) => {
-      socket.destroy()
-      resolve(answer)
-    }
-    socket.on('connect', () => settle(true)).on('error', () => settle(false))
-  })
+/** Nobody is told of other addresses than those given: what goes past the proxies cannot be parted. */
+function settings(port: number, routes: number[]): string {
+  return `
+    ping_interval: "5s"
+    ping_max: 2
+    cluster {
+      name: longwave
+      listen: 127.0.0.1:${port}
+      advertise: "127.0.0.1:1"
+      no_advertise: true
+      routes: [${routes.map((route) => `nats://127.0.0.1:${route}`).join(', ')}]
+    }`
 }

@@ -7,8 +7,8 @@ import postgres from 'postgres'
 import { type Account, giveTo } from '../../../src/store/embedded/account.ts'
 import type { Binaries } from '../../../src/store/embedded/binaries.ts'
 import { postgresEnvironment } from '../../../src/store/embedded/postgres-output.ts'
+import { freePort } from '../../support/free-port.ts'
 import { until } from '../../support/wait.ts'
-import { freePort } from './free-port.ts'
 
 const SETTINGS = {
   listen_addresses: '127.0.0.1',

@@ -39,7 +39,7 @@ export class World implements AsyncDisposable {
     parts.defer(() => rm(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 }))
     await chmod(folder, 0o755)
     const postgres = parts.use(await PostgresPair.start(folder, options.replication))
-    const nats = options.nats ? parts.use(await NatsCluster.start(folder)) : undefined
+    const nats = options.nats ? parts.use(await NatsCluster.start()) : undefined
     const nodes = await World.startNodes(options, postgres.url, nats, parts)
     return new World(parts.move(), { postgres, nats, nodes })
   }
@@ -51,7 +51,7 @@ export class World implements AsyncDisposable {
     nats: NatsCluster | undefined,
     parts: AsyncDisposableStack,
   ): Promise<Node[]> {
-    const natsUrls = nats?.servers.map((server) => server.url) ?? []
+    const natsUrls = nats?.servers.map((server) => server.url()) ?? []
     const starting = Array.from({ length: nodes }, async (_, index) => {
       const clockShiftMs = clockShiftsMs[index] ?? 0
       return parts.use(await Node.start({ name: `node-${index}`, postgresUrl, natsUrls, clockShiftMs, bug }))
