@@ -35,6 +35,7 @@ export async function runCampaign(world: World, plan: CampaignPlan): Promise<His
   using http = new HttpClient()
   const parts = { recorder, http, random: random.fork('clients'), addresses: world.nodes }
   const campaign = new Campaign(parts, running.signal, patience.signal)
+  const deadlocksBefore = world.postgres.deadlocks
   const society = await settle(campaign, plan.census)
   const crowd = new Crowd(campaign, society)
   const nemesis = new Nemesis(world, recorder.faults, running.signal, plan.pace)
@@ -57,7 +58,7 @@ export async function runCampaign(world: World, plan: CampaignPlan): Promise<His
     running.abort()
     patience.abort()
   }
-  recorder.deadlocks = world.postgres.deadlocks
+  recorder.deadlocks = world.postgres.deadlocks - deadlocksBefore
   return recorder
 }
 

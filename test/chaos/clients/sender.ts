@@ -63,7 +63,7 @@ export class Senders {
 
   #keep(work: Promise<void>, sends: number): number {
     const kept = work.catch((error: Error) => {
-      if (!this.#campaign.patience.aborted) this.#campaign.recorder.anomaly('a sender failed', String(error.stack))
+      this.#campaign.recorder.anomaly('a send had no answer to the end', String(error.stack))
     })
     this.#underWay.add(kept)
     void kept.then(() => this.#underWay.delete(kept))

@@ -2,7 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import type { FaultRecord } from '../history/history.ts'
 import type { Random } from '../random.ts'
 import type { World } from '../world/world.ts'
-import { KILL_KINDS, OTHER_KINDS } from './faults.ts'
+import { KILL_KINDS, OTHER_KINDS, type Place } from './faults.ts'
 import { Locks } from './locks.ts'
 import { type PlannedFault, plan } from './plan.ts'
 
@@ -45,8 +45,10 @@ export class Nemesis {
   async run(random: Random, kinds: Kinds = { kills: KILL_KINDS, others: OTHER_KINDS }): Promise<void> {
     const { killPauseMs, faultPauseMs } = this.#pace
     await Promise.all([
-      this.#lane(plan(random.fork('kills'), this.#world, kinds.kills, killPauseMs)),
-      this.#lane(plan(random.fork('faults'), this.#world, kinds.others, faultPauseMs)),
+      kinds.kills.length > 0 &&
+        this.#lane(plan(random.fork('kills'), this.#world, kinds.kills, killPauseMs)),
+      kinds.others.length > 0 &&
+        this.#lane(plan(random.fork('faults'), this.#world, kinds.others, faultPauseMs)),
       this.#rest(),
     ])
   }
@@ -60,7 +62,8 @@ export class Nemesis {
     }
   }
 
-  async #strike({ kind, fault, places, random }: PlannedFault): Promise<void> {
+  async #strike({ kind, fault, random, ...planned }: PlannedFault): Promise<void> {
+    const places = planned.places.length === 1 ? planned.places.map((place) => this.#free(place)) : planned.places
     using _lock = await this.#locks.lock(places)
     if (this.#running.aborted) return
     const record: FaultRecord = {
@@ -77,6 +80,15 @@ export class Nemesis {
     const circumstances = { world: this.#world, random, hold: (ms: number) => this.#hold(ms), healed }
     await fault.run(circumstances, Number(places[0]?.split(' ')[1] ?? 0))
     healed()
+  }
+
+  /** The place planned, or its neighbour if another fault is there: kills do not wait for the end of what takes long. */
+  #free(place: Place): Place {
+    const [kind, number] = place.split(' ')
+    if (kind === 'postgres') return place
+    const count = kind === 'node' ? this.#world.nodes.length : (this.#world.nats?.servers.length ?? 0)
+    const neighbours = Array.from({ length: count }, (_, n): Place => `${kind as 'node'} ${(Number(number) + n) % count}`)
+    return neighbours.find((each) => !this.#locks.isHeld(each)) ?? place
   }
 
   async #rest(): Promise<void> {

@@ -1,5 +1,4 @@
 import { ServerResponse } from 'node:http'
-import { plantBug } from '../bugs/javascript.ts'
 import { shiftClock } from './shifted-clock.ts'
 
 // A node of a campaign: the gateway as it is, with a clock that may be wrong, a bug if one is to be found, and a
@@ -26,11 +25,12 @@ ServerResponse.prototype.end = function (this: ServerResponse, ...given: unknown
 
 const { start } = await import('../../../src/app.ts')
 const { loadConfig } = await import('../../../src/config.ts')
-const bug = await plantBug(process.env.CHAOS_BUG)
+const { plantBug } = await import('../bugs/javascript.ts')
+const bug = plantBug(process.env.CHAOS_BUG)
 const gateway = await start(loadConfig(process.env), {
   announce: (announce) => (announcement) => {
     if (armed === 'announcement' && announcement.body.type === 'message.created') die()
-    else if (!bug.swallows(announcement)) announce(announcement)
+    else if (!bug.swallowsPublishes) announce(announcement)
   },
 })
 process.on('SIGTERM', () => void gateway.drain().then(() => process.exit(0)))

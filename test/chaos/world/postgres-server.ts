@@ -26,6 +26,8 @@ const SETTINGS = {
   wal_retrieve_retry_interval: '100ms',
   hot_standby: 'on',
   autovacuum_naptime: '15s',
+  // Sooner than lock waits are given up, so that each is counted.
+  deadlock_timeout: '100ms',
   client_connection_check_interval: '1s',
   log_min_error_statement: 'panic',
   timezone: 'UTC',
