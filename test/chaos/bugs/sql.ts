@@ -30,7 +30,7 @@ const SET_HEAD = 'SET last_id = c.last_id,'
 const NEVER_BACK: Change = [SET_HEAD, 'SET last_id = greatest(h.last_id, c.last_id),']
 const UNLOCKED = spoil('lock_heads', [' FOR NO KEY UPDATE OF h', ''])
 /** Gives a race that is there anyway the time to happen. */
-const DAWDLE = "PERFORM pg_sleep(0.01 * random()); "
+const DAWDLE = 'PERFORM pg_sleep(0.01 * random());'
 
 const SEQUENCES = `
   CREATE FUNCTION make_inbox_sequence() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -39,9 +39,13 @@ const SEQUENCES = `
     RETURN NEW;
   END $$;
   CREATE TRIGGER inbox_sequence BEFORE INSERT ON inbox_heads FOR EACH ROW EXECUTE FUNCTION make_inbox_sequence();
-  CREATE FUNCTION next_inbox_id(p_user text) RETURNS bigint LANGUAGE sql VOLATILE AS $$
-    SELECT nextval(format('%I', 'inbox_' || p_user)::regclass)
-  $$;`
+  CREATE FUNCTION next_inbox_id(p_user text) RETURNS bigint LANGUAGE plpgsql VOLATILE AS $$
+  DECLARE
+    v_id bigint := nextval(format('%I', 'inbox_' || p_user)::regclass);
+  BEGIN
+    PERFORM pg_sleep(0.003 * random());
+    RETURN v_id;
+  END $$;`
 
 /** Bugs of the store: statements that put them into a database that was migrated. */
 export const SQL_BUGS = {
@@ -49,10 +53,7 @@ export const SQL_BUGS = {
     SEQUENCES,
     UNLOCKED,
     spoil('append_events', [FOR_EVENTS, 'next_inbox_id(g.user_id)'], NEVER_BACK),
-    spoil('commit_sends', [FOR_SENDS, 'next_inbox_id(m.user_id)'], NEVER_BACK, [
-      '  -- The heads are locked',
-      `  ${DAWDLE}\n  -- The heads are locked`,
-    ]),
+    spoil('commit_sends', [FOR_SENDS, 'next_inbox_id(m.user_id)'], NEVER_BACK),
   ],
   'heads not locked': [
     UNLOCKED,
