@@ -1,9 +1,16 @@
-import type { Summary } from './checker/distribution.ts'
 import type { Verdict } from './checker/check.ts'
+import type { Summary } from './checker/distribution.ts'
 import type { History } from './history/history.ts'
 
 /** The counts of a campaign. */
-export type Counts = { sends: number; ok: number; unknown: number; refused: number; deliveries: number; kills: number }
+export type Counts = {
+  sends: number
+  ok: number
+  unknown: number
+  refused: number
+  deliveries: number
+  kills: number
+}
 
 export function countOf({ sends, devices, faults }: History): Counts {
   const of = (outcome: string) => sends.filter((send) => send.outcome === outcome).length

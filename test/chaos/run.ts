@@ -3,10 +3,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { check } from './checker/check.ts'
+import { keepHistory } from './history/keep.ts'
 import { countOf, report } from './report.ts'
 import { runCampaign } from './run-campaign.ts'
 import { LARGE } from './sizes.ts'
-import { keepHistory } from './history/keep.ts'
 import { World } from './world/world.ts'
 
 const { values } = parseArgs({

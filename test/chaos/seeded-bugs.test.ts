@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { JAVASCRIPT_BUGS } from './bugs/javascript.ts'
+import type { JAVASCRIPT_BUGS } from './bugs/javascript.ts'
 import { SQL_BUGS } from './bugs/sql.ts'
 import { check, type Verdict } from './checker/check.ts'
 import type { Violation } from './checker/violation.ts'
@@ -51,7 +51,10 @@ afterAll(async () => {
 })
 
 /** A short campaign over a database of its own. */
-async function runShortly(bug: string | undefined, { transports, isFaithful, faults }: Provocation = {}): Promise<Verdict> {
+async function runShortly(
+  bug: string | undefined,
+  { transports, isFaithful, faults }: Provocation = {},
+): Promise<Verdict> {
   databases += 1
   const database = `bug_${databases}`
   await ground.postgres.primary.run(`CREATE DATABASE ${database} OWNER longwave`)
@@ -78,7 +81,9 @@ async function runShortly(bug: string | undefined, { transports, isFaithful, fau
 
 describe('the checker', () => {
   test('finds nothing where nothing is wrong', async () => {
-    const { violations, lag } = await runShortly(undefined, { faults: { kills: [], others: ['Postgres restarted'] } })
+    const { violations, lag } = await runShortly(undefined, {
+      faults: { kills: [], others: ['Postgres restarted'] },
+    })
     expect(violations).toEqual([])
     expect(lag.all.count).toBeGreaterThan(1_000)
   })
@@ -86,7 +91,10 @@ describe('the checker', () => {
   test.each(Object.entries(BUGS))('finds: %s', async (bug, { breaks, provoked }) => {
     const { violations } = await runShortly(bug, provoked)
     const found = Map.groupBy(violations, ({ promise, what }) => `${promise} ${what}`)
-    console.log(bug, [...found].map(([kind, of]) => `${kind} (${of.length})`))
+    console.log(
+      bug,
+      [...found].map(([kind, of]) => `${kind} (${of.length})`),
+    )
     expect(violations.map(({ promise }) => promise)).toContain(breaks)
   })
 })

@@ -62,6 +62,9 @@ function loseLastEvents(): void {
     if (!answer?.has_more) return end.call(this, body, ...rest)
     const short = JSON.stringify({ ...answer, events: answer.events.slice(0, -1) })
     // Its length was said already; blanks behind JSON mean nothing.
-    return end.call(this, short.padEnd(Buffer.byteLength(body as string) - Buffer.byteLength(short) + short.length))
+    return end.call(
+      this,
+      short.padEnd(Buffer.byteLength(body as string) - Buffer.byteLength(short) + short.length),
+    )
   }
 }

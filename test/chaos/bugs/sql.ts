@@ -61,7 +61,10 @@ export const SQL_BUGS = {
   ],
   'heads locked in random order': [spoil('lock_heads', ['ORDER BY h.user_id FOR', 'ORDER BY random() FOR'])],
   'no membership check': [
-    spoil('commit_sends', ["WHEN m.user_id IS NULL THEN 'not_found'", "WHEN m.user_id IS NULL THEN 'created'"]),
+    spoil('commit_sends', [
+      "WHEN m.user_id IS NULL THEN 'not_found'",
+      "WHEN m.user_id IS NULL THEN 'created'",
+    ]),
   ],
   'members read before the conversation is locked': [
     spoil(
@@ -73,8 +76,14 @@ export const SQL_BUGS = {
            FROM members e WHERE e.conversation_id = ANY (p_conversations);
          ${DAWDLE}\n${BEFORE_THE_LOCK}`,
       ],
-      ['JOIN members m ON m.conversation_id = g.conversation_id\n      JOIN inbox_heads', 'JOIN unnest(v_rooms, v_present) AS m (conversation_id, user_id) ON m.conversation_id = g.conversation_id\n      JOIN inbox_heads'],
-      ['FROM members m WHERE m.conversation_id = ANY (v_made)', 'FROM unnest(v_rooms, v_present) AS m (conversation_id, user_id) WHERE m.conversation_id = ANY (v_made)'],
+      [
+        'JOIN members m ON m.conversation_id = g.conversation_id\n      JOIN inbox_heads',
+        'JOIN unnest(v_rooms, v_present) AS m (conversation_id, user_id) ON m.conversation_id = g.conversation_id\n      JOIN inbox_heads',
+      ],
+      [
+        'FROM members m WHERE m.conversation_id = ANY (v_made)',
+        'FROM unnest(v_rooms, v_present) AS m (conversation_id, user_id) WHERE m.conversation_id = ANY (v_made)',
+      ],
     ),
   ],
   'keys looked up before the conversation is locked': [
@@ -92,6 +101,9 @@ export const SQL_BUGS = {
     ),
   ],
   'commits that do not wait for the disk': [
-    spoil('commit_sends', [BEFORE_THE_LOCK, `  PERFORM set_config('synchronous_commit', 'off', true);\n${BEFORE_THE_LOCK}`]),
+    spoil('commit_sends', [
+      BEFORE_THE_LOCK,
+      `  PERFORM set_config('synchronous_commit', 'off', true);\n${BEFORE_THE_LOCK}`,
+    ]),
   ],
 } as const satisfies Record<string, readonly string[]>

@@ -37,7 +37,8 @@ export function checkSignOuts({ signOuts, faults }: Pick<History, 'signOuts' | '
   for (const signOut of signOuts) {
     const { answeredAt, endedAt = Number.POSITIVE_INFINITY } = signOut
     const allowed = SIGN_OUT_MS + windows.overlap(answeredAt, endedAt)
-    if (endedAt - answeredAt > allowed) findings.add('P6', 'a stream outlived its sign-out', { ...signOut, allowed })
+    if (endedAt - answeredAt > allowed)
+      findings.add('P6', 'a stream outlived its sign-out', { ...signOut, allowed })
   }
   return findings.violations
 }
@@ -45,7 +46,8 @@ export function checkSignOuts({ signOuts, faults }: Pick<History, 'signOuts' | '
 /** What clients saw on the spot and what Postgres counted: unknown answers, misplaced cursors, deadlocks. */
 function checkAnswers({ anomalies, deadlocks }: History): Violation[] {
   const findings = new Findings()
-  for (const { what, detail } of anomalies) findings.add(/cursor|stream|heartbeat/.test(what) ? 'P3' : 'P7', what, { detail })
+  for (const { what, detail } of anomalies)
+    findings.add(/cursor|stream|heartbeat/.test(what) ? 'P3' : 'P7', what, { detail })
   if (deadlocks > 0) findings.add('P7', 'Postgres had to break deadlocks', { deadlocks })
   return findings.violations
 }

@@ -21,7 +21,12 @@ export function checkConversations(
     checkSenders(conversation, order, findings)
     for (const user of conversation.members) {
       const expected = partOf(order, conversation, user)
-      compare(expected, seen.get(user)?.get(conversation.id) ?? [], { conversation: conversation.id, user }, findings)
+      compare(
+        expected,
+        seen.get(user)?.get(conversation.id) ?? [],
+        { conversation: conversation.id, user },
+        findings,
+      )
     }
     checkTimes(order, memberships.get(conversation.id) ?? [], sends.get(conversation.id) ?? [], findings)
   }
@@ -29,7 +34,11 @@ export function checkConversations(
 }
 
 /** P4: history counts 1, 2, 3 … and is what the witness saw. */
-function checkHistory({ id, messages }: ConversationRecord, order: readonly Step[], findings: Findings): void {
+function checkHistory(
+  { id, messages }: ConversationRecord,
+  order: readonly Step[],
+  findings: Findings,
+): void {
   const live = order.filter((step) => step.kind === 'message')
   for (let index = 0; index < Math.max(messages.length, live.length); index += 1) {
     const [kept, told] = [messages[index], live[index]]
@@ -101,7 +110,11 @@ function checkTimes(
     if (step.kind !== 'added' && step.kind !== 'removed') continue
     const change = due.get(`${step.kind === 'added' ? 'add' : 'remove'} ${step.user}`)?.shift()
     if (change && latest > change.endedAt) {
-      findings.add('P6', 'a message slipped in before a change that was answered before it', { step, change, latest })
+      findings.add('P6', 'a message slipped in before a change that was answered before it', {
+        step,
+        change,
+        latest,
+      })
     }
   }
   for (const left of due.values()) {

@@ -1,7 +1,7 @@
 import type { FaultRecord } from '../history/history.ts'
 
 /** How long what a fault broke may take to find its way back. */
-export const SETTLE_MS = 5_000
+const SETTLE_MS = 5_000
 
 /** When something was broken, or had just been. */
 export class FaultWindows {

@@ -7,7 +7,8 @@ export function checkInboxes({ devices }: Pick<History, 'devices'>): Violation[]
   const findings = new Findings()
   for (const device of devices) {
     checkIds(device, findings)
-    for (const reset of device.resets) findings.add('P3', 'a reset without cause', { device: device.name, reset })
+    for (const reset of device.resets)
+      findings.add('P3', 'a reset without cause', { device: device.name, reset })
   }
   for (const [first, ...others] of byUser(devices).values()) {
     for (const other of others) if (first) compare(first, other, findings)
@@ -49,5 +50,7 @@ function compare(one: DeviceLog, other: DeviceLog, findings: Findings): void {
 function isSame(one: SeenEvent, other: SeenEvent): boolean {
   if (one.conversation !== other.conversation) return false
   if (one.type === 'redacted' || other.type === 'redacted') return true
-  return one.type === other.type && one.seq === other.seq && one.text === other.text && one.user === other.user
+  return (
+    one.type === other.type && one.seq === other.seq && one.text === other.text && one.user === other.user
+  )
 }

@@ -21,7 +21,9 @@ export function measureLag(history: Pick<History, 'devices' | 'sends' | 'faults'
   const findings = new Findings()
   const windows = new FaultWindows(history.faults)
   // Of a send that was repeated nobody knows which try it was that worked.
-  const startedAt = new Map(history.sends.flatMap((send) => (send.tries === 1 ? [[send.text, send.startedAt]] : [])))
+  const startedAt = new Map(
+    history.sends.flatMap((send) => (send.tries === 1 ? [[send.text, send.startedAt]] : [])),
+  )
   for (const device of history.devices) {
     for (const event of device) {
       const sentAt = event.type === 'message.created' ? startedAt.get(event.text) : undefined
@@ -31,7 +33,8 @@ export function measureLag(history: Pick<History, 'devices' | 'sends' | 'faults'
       all.add(event.at - from)
       if (windows.overlap(from, event.at) > 0) continue
       quiet.add(event.at - from)
-      if (event.at - from > MAX_MS) findings.add('P7', 'late without a fault', { device: device.name, event, via, from })
+      if (event.at - from > MAX_MS)
+        findings.add('P7', 'late without a fault', { device: device.name, event, via, from })
     }
   }
   const lag = { all: all.summary(), quiet: quiet.summary() }

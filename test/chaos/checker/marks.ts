@@ -11,8 +11,8 @@ export function checkMarks(
   const findings = new Findings()
   checkKind(history.readMarks, 'a read mark moved back', findings)
   const deaths = history.faults.filter(({ kind }) => /^Postgres/.test(kind))
-  const kept = history.storedCursors.filter((mark) => !isUnsynced(mark, deaths))
-  checkKind(kept, 'a stored cursor moved back', findings)
+  const isCertain = (mark: MarkRecord) => !isUnsynced(mark, deaths)
+  checkKind(history.storedCursors, 'a stored cursor moved back', findings, isCertain)
   checkReadEvents(history, findings)
   return findings.violations
 }
@@ -22,12 +22,19 @@ function isUnsynced({ endedAt }: MarkRecord, deaths: readonly FaultRecord[]): bo
 }
 
 /** What is seen is no less than whatever was certain before one looked. */
-function checkKind(marks: readonly MarkRecord[], what: string, findings: Findings): void {
+function checkKind(
+  marks: readonly MarkRecord[],
+  what: string,
+  findings: Findings,
+  isCertain = (_: MarkRecord) => true,
+): void {
   for (const [of, own] of Map.groupBy(marks, (mark) => mark.of)) {
-    const certain = own.toSorted((a, b) => a.endedAt - b.endedAt)
+    const certain = own.filter(isCertain).toSorted((a, b) => a.endedAt - b.endedAt)
     let next = 0
     let best: MarkRecord | undefined
-    for (const look of own.filter(({ kind }) => kind === 'seen').toSorted((a, b) => a.startedAt - b.startedAt)) {
+    for (const look of own
+      .filter(({ kind }) => kind === 'seen')
+      .toSorted((a, b) => a.startedAt - b.startedAt)) {
       for (let mark = certain[next]; mark && mark.endedAt <= look.startedAt; mark = certain[next]) {
         if (!best || mark.value > best.value) best = mark
         next += 1
@@ -45,7 +52,13 @@ function checkReadEvents({ devices }: Pick<History, 'devices'>, findings: Findin
       if (type !== 'conversation.read') continue
       const before = marks.get(conversation) ?? 0
       if (seq <= before) {
-        findings.add('P5', 'a read mark was told backwards', { device: device.name, conversation, id, seq, before })
+        findings.add('P5', 'a read mark was told backwards', {
+          device: device.name,
+          conversation,
+          id,
+          seq,
+          before,
+        })
       }
       marks.set(conversation, seq)
     }

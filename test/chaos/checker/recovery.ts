@@ -9,7 +9,11 @@ export type Recovery = Map<string, { sends: Summary; readers: Summary; alone: Su
 const NOTICED_WITHIN_MS = 15_000
 
 /** How long everything took to go on. `alone` are the readers during whose search nothing else was broken. */
-export function measureRecovery({ faults, sends, devices }: Pick<History, 'faults' | 'sends' | 'devices'>): Recovery {
+export function measureRecovery({
+  faults,
+  sends,
+  devices,
+}: Pick<History, 'faults' | 'sends' | 'devices'>): Recovery {
   const kinds = new Map<string, { sends: Distribution; readers: Distribution; alone: Distribution }>()
   const of = (kind: string) => {
     const known = kinds.get(kind)
@@ -18,7 +22,9 @@ export function measureRecovery({ faults, sends, devices }: Pick<History, 'fault
     kinds.set(kind, fresh)
     return fresh
   }
-  const answered = sends.flatMap((send) => (send.outcome === 'ok' ? [send.endedAt] : [])).sort((a, b) => a - b)
+  const answered = sends
+    .flatMap((send) => (send.outcome === 'ok' ? [send.endedAt] : []))
+    .sort((a, b) => a - b)
   let next = 0
   for (const fault of faults.toSorted((a, b) => a.healedAt - b.healedAt)) {
     while (next < answered.length && (answered[next] ?? 0) < fault.healedAt) next += 1
@@ -27,11 +33,15 @@ export function measureRecovery({ faults, sends, devices }: Pick<History, 'fault
   }
   for (const device of devices) {
     for (const { lost, from, to } of interruptions(device.connections)) {
-      const causes = faults.filter(({ beganAt, healedAt }) => beganAt <= lost.endedAt && healedAt >= from - NOTICED_WITHIN_MS)
+      const causes = faults.filter(
+        ({ beganAt, healedAt }) => beganAt <= lost.endedAt && healedAt >= from - NOTICED_WITHIN_MS,
+      )
       const cause = causes.findLast((fault) => strikes(fault, lost)) ?? causes.findLast(isEverywhere)
       if (!cause) continue
       of(cause.kind).readers.add(to - from)
-      const isAlone = !faults.some((each) => each !== cause && each.beganAt <= to && each.healedAt + 2_000 >= from)
+      const isAlone = !faults.some(
+        (each) => each !== cause && each.beganAt <= to && each.healedAt + 2_000 >= from,
+      )
       if (isAlone) of(cause.kind).alone.add(to - from)
     }
   }
@@ -57,7 +67,10 @@ function* interruptions(connections: readonly Connection[]): Generator<Interrupt
   }
 }
 
-function strikes({ target, beganAt, healedAt }: FaultRecord, { node, heardAt, endedAt }: Connection): boolean {
+function strikes(
+  { target, beganAt, healedAt }: FaultRecord,
+  { node, heardAt, endedAt }: Connection,
+): boolean {
   return target.includes(`node ${node}`) && beganAt <= endedAt && healedAt >= heardAt
 }
 

@@ -42,7 +42,8 @@ function placesOf(conversations: readonly ConversationRecord[], findings: Findin
 function checkOutcome(send: SendRecord, place: Place | undefined, findings: Findings): void {
   if (send.outcome === 'ok' && !place) findings.add('P1', 'an answered message is lost', send)
   if (send.outcome === 'refused' && place) findings.add('P1', 'a refused message is there', { send, place })
-  if (place && place.sender !== send.sender) findings.add('P1', 'a message of another sender', { send, place })
+  if (place && place.sender !== send.sender)
+    findings.add('P1', 'a message of another sender', { send, place })
 }
 
 function checkKey(ofKey: readonly SendRecord[], places: Map<number, Place>, findings: Findings): void {
@@ -53,7 +54,8 @@ function checkKey(ofKey: readonly SendRecord[], places: Map<number, Place>, find
     const place = places.get(send.text)
     for (const answer of send.answers) {
       if (!answer.replayed) first += 1
-      const isSame = answer.text === send.text && (!place || (answer.id === place.id && answer.seq === place.seq))
+      const isSame =
+        answer.text === send.text && (!place || (answer.id === place.id && answer.seq === place.seq))
       if (!isSame) findings.add('P2', 'an answer names another message', { send, place })
     }
   }

@@ -1,8 +1,12 @@
 /** A broken promise, with enough around it to look for the cause. */
-export type Violation = { promise: 'P1' | 'P2' | 'P3' | 'P4' | 'P5' | 'P6' | 'P7'; what: string; detail: string }
+export type Violation = {
+  promise: 'P1' | 'P2' | 'P3' | 'P4' | 'P5' | 'P6' | 'P7'
+  what: string
+  detail: string
+}
 
 /** One broken promise shows in thousands of places; so many are told of each kind. */
-export const MAX_OF_A_KIND = 20
+const MAX_OF_A_KIND = 20
 
 /** Collects violations of one part of the checker, not without bound. */
 export class Findings {

@@ -49,7 +49,8 @@ export class Churn {
     const { answer, tries } = await session.askUntil({ method, path, ...(!isRemoval && { body: {} }) })
     // A repeated removal finds nobody to remove.
     const isDone = answer.status < 300 || (isRemoval && tries > 1 && answer.status === 404)
-    if (!isDone) this.#campaign.recorder.anomaly(`${method} of a member: ${answer.status}`, JSON.stringify(answer.body))
+    if (!isDone)
+      this.#campaign.recorder.anomaly(`${method} of a member: ${answer.status}`, JSON.stringify(answer.body))
     record.endedAt = performance.now()
     record.outcome = 'ok'
     if (isRemoval) await this.#tryTheDoor(room, person)

@@ -5,7 +5,7 @@ import type { Campaign } from './campaign.ts'
 import { Churn } from './churn.ts'
 import { Marks } from './marks.ts'
 import type { Society } from './people.ts'
-import { type SendMix, Senders } from './sender.ts'
+import { Senders, type SendMix } from './sender.ts'
 import { SignOuts } from './sign-outs.ts'
 
 /** How much a crowd does: sends per second; ms between two of the others. Undefined: never. */

@@ -34,7 +34,14 @@ export class Device {
 
   /** Reads until the campaign stops running. */
   async run(): Promise<void> {
-    const weights = { sse: 0, octet: 0, slice: 0, 'long-poll': 0, poll: 0, ...(this.#habits.transports ?? TRANSPORTS) }
+    const weights = {
+      sse: 0,
+      octet: 0,
+      slice: 0,
+      'long-poll': 0,
+      poll: 0,
+      ...(this.#habits.transports ?? TRANSPORTS),
+    }
     while (!this.#campaign.running.aborted) {
       const transport = this.#random.weighted(weights)
       const { low, high } = this.#habits.stayMs ?? STAY_MS

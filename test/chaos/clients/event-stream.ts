@@ -34,7 +34,10 @@ export class EventStream {
     this.opened = opening.promise
     this.#hasOpened = opening.resolve
     this.#watchdog = setTimeout(() => this.end('silent'), OPENING_MS)
-    const headers = { authorization: `Bearer ${token}`, ...(reader.cursor !== '' && { 'last-event-id': reader.cursor }) }
+    const headers = {
+      authorization: `Bearer ${token}`,
+      ...(reader.cursor !== '' && { 'last-event-id': reader.cursor }),
+    }
     this.#outgoing = request(url, { headers, agent: false }, (response) => this.#open(response))
     this.#outgoing.on('error', () => this.end('broken'))
     this.#outgoing.end()

@@ -83,7 +83,11 @@ export class InboxReader {
   }
 
   #takeHello(cursor: string): void {
-    if (this.cursor.includes('-') && cursor !== this.cursor && this.#epochOf(cursor) === this.#epochOf(this.cursor)) {
+    if (
+      this.cursor.includes('-') &&
+      cursor !== this.cursor &&
+      this.#epochOf(cursor) === this.#epochOf(this.cursor)
+    ) {
       this.#anomaly('a stream begins elsewhere', `at ${cursor}, asked for ${this.cursor}`)
     }
     if (!this.cursor.includes('-')) this.cursor = cursor

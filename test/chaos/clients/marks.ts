@@ -54,7 +54,10 @@ export class Marks {
     const { answer } = await session.askUntil({ method: 'PUT', path, body })
     if (answer.status === 204) records.push(ended(mark))
     const look = begun('seen', session.deviceId, 0)
-    const { answer: now } = await session.askUntil({ method: 'GET', path: '/v1/events?as=poll&wait=0&limit=1' })
+    const { answer: now } = await session.askUntil({
+      method: 'GET',
+      path: '/v1/events?as=poll&wait=0&limit=1',
+    })
     if (now.status !== 200) return
     const { events, cursor: stored } = now.body as PollBody
     records.push(ended({ ...look, value: (events[0]?.id ?? Number(stored.split('-')[1]) + 1) - 1 }))

@@ -11,7 +11,13 @@ const AT_ONCE = 4
 export type Person = { id: string; username: string; devices: readonly Device[] }
 
 /** A conversation, and who is believed to be in it. The owner stays. */
-export type Room = { id: string; kind: 'direct' | 'group'; owner: Person; founders: Person[]; members: Set<Person> }
+export type Room = {
+  id: string
+  kind: 'direct' | 'group'
+  owner: Person
+  founders: Person[]
+  members: Set<Person>
+}
 
 /** Everybody there is, and where they talk. */
 export type Society = { people: Person[]; rooms: Room[] }
@@ -45,7 +51,6 @@ export async function settle(campaign: Campaign, census: Census): Promise<Societ
     const [one, other] = campaign.random.fork(`direct ${n}`).shuffled(people)
     if (one && other) rooms.push(await found(campaign, 'direct', one, [other]))
   }
-  // Two pairs may have been the same.
   return { people, rooms: [...new Map(rooms.map((room) => [room.id, room])).values()] }
 }
 
@@ -82,7 +87,12 @@ async function enter(campaign: Campaign, path: string, body: object): Promise<Si
   }
 }
 
-function foundGroup(campaign: Campaign, people: Person[], { groupSize }: Census, number: number): Promise<Room> {
+function foundGroup(
+  campaign: Campaign,
+  people: Person[],
+  { groupSize }: Census,
+  number: number,
+): Promise<Room> {
   const random = campaign.random.fork(`group ${number}`)
   const size = groupSize[0] + random.below(groupSize[1] - groupSize[0] + 1)
   const [owner, ...others] = random.shuffled(people).slice(0, size)
@@ -99,12 +109,11 @@ async function found(campaign: Campaign, kind: Room['kind'], owner: Person, othe
   if (answer.status > 201) throw new Error(`${kind} not founded: ${JSON.stringify(answer.body)}`)
   const founders = [owner, ...others]
   const { id } = answer.body as Conversation
-  campaign.recorder.conversations.push({
-    id,
-    kind,
-    witness: owner.id,
-    members: founders.map((each) => each.id),
-    messages: [],
-  })
+  const members = founders.map((each) => each.id)
+  const { conversations } = campaign.recorder
+  // Two pairs drawn may have been the same: they share a conversation.
+  if (!conversations.some((known) => known.id === id)) {
+    conversations.push({ id, kind, witness: owner.id, members, messages: [] })
+  }
   return { id, kind, owner, founders, members: new Set(founders) }
 }

@@ -13,7 +13,13 @@ const MAX_UNDER_WAY = 400
 const TICK_MS = 20
 
 /** How many of each kind of send, in parts of all. */
-export type SendMix = { single: number; batch: number; twice: number; 'key reused': number; 'given up': number }
+export type SendMix = {
+  single: number
+  batch: number
+  twice: number
+  'key reused': number
+  'given up': number
+}
 const MIX: SendMix = { single: 70, batch: 2, twice: 5, 'key reused': 3, 'given up': 3 }
 const BATCH_SIZE = 8
 /** How often somebody writes who has just been removed. */

@@ -58,7 +58,11 @@ export class SignOuts {
   async #open(session: Session): Promise<EventStream> {
     for (let node = this.#random.below(this.#campaign.nodeCount); ; node = this.#campaign.otherNode(node)) {
       // Not a device of the campaign: it begins at the head and nobody asks what it saw.
-      const reader = new InboxReader(this.#campaign, new DeviceLog(session.user, session.deviceId, new Names()), '')
+      const reader = new InboxReader(
+        this.#campaign,
+        new DeviceLog(session.user, session.deviceId, new Names()),
+        '',
+      )
       const connection = reader.begin('sse', node)
       const url = `${this.#campaign.addressOf(node)}/v1/events?as=sse&heartbeat=${HEARTBEAT_S}`
       const stream = new EventStream(reader, connection, url, session.accessToken)

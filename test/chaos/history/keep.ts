@@ -6,7 +6,11 @@ import { pipeline } from 'node:stream/promises'
 import type { History } from './history.ts'
 
 /** Writes a history to a folder, as JSON a line, and what was wrong with it. */
-export async function keepHistory(folder: string, history: History, violations: readonly object[]): Promise<void> {
+export async function keepHistory(
+  folder: string,
+  history: History,
+  violations: readonly object[],
+): Promise<void> {
   const { devices, ...rest } = history
   await writeFile(join(folder, 'violations.json'), JSON.stringify(violations, null, 2))
   for (const [name, records] of Object.entries(rest)) {

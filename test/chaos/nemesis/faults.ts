@@ -2,7 +2,7 @@ import type { Random } from '../random.ts'
 import type { World } from '../world/world.ts'
 
 /** What a fault works with while it lasts. */
-export type Circumstances = {
+type Circumstances = {
   world: World
   /** Drawn for this one fault. */
   random: Random

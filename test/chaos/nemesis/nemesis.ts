@@ -6,6 +6,9 @@ import { KILL_KINDS, OTHER_KINDS, type Place } from './faults.ts'
 import { Locks } from './locks.ts'
 import { type PlannedFault, plan } from './plan.ts'
 
+/** Names of faults: those that kill, and those beside them. */
+export type Kinds = { kills: readonly string[]; others: readonly string[] }
+
 export type Pace = {
   /** Between two kills, and between two other faults; ms, shortest and longest. */
   killPauseMs: readonly [number, number]
@@ -15,11 +18,9 @@ export type Pace = {
   restMs: number
 }
 
-/** Names of faults: those that kill, and those beside them. */
-export type Kinds = { kills: readonly string[]; others: readonly string[] }
-
+/** About a kill every four seconds, on two cores. */
 export const USUAL_PACE: Pace = {
-  killPauseMs: [1_500, 4_000],
+  killPauseMs: [1_000, 3_500],
   faultPauseMs: [200, 2_000],
   restEveryMs: 60_000,
   restMs: 12_000,
@@ -45,8 +46,7 @@ export class Nemesis {
   async run(random: Random, kinds: Kinds = { kills: KILL_KINDS, others: OTHER_KINDS }): Promise<void> {
     const { killPauseMs, faultPauseMs } = this.#pace
     await Promise.all([
-      kinds.kills.length > 0 &&
-        this.#lane(plan(random.fork('kills'), this.#world, kinds.kills, killPauseMs)),
+      kinds.kills.length > 0 && this.#lane(plan(random.fork('kills'), this.#world, kinds.kills, killPauseMs)),
       kinds.others.length > 0 &&
         this.#lane(plan(random.fork('faults'), this.#world, kinds.others, faultPauseMs)),
       this.#rest(),
@@ -63,7 +63,8 @@ export class Nemesis {
   }
 
   async #strike({ kind, fault, random, ...planned }: PlannedFault): Promise<void> {
-    const places = planned.places.length === 1 ? planned.places.map((place) => this.#free(place)) : planned.places
+    const places =
+      planned.places.length === 1 ? planned.places.map((place) => this.#free(place)) : planned.places
     using _lock = await this.#locks.lock(places)
     if (this.#running.aborted) return
     const record: FaultRecord = {
@@ -87,7 +88,10 @@ export class Nemesis {
     const [kind, number] = place.split(' ')
     if (kind === 'postgres') return place
     const count = kind === 'node' ? this.#world.nodes.length : (this.#world.nats?.servers.length ?? 0)
-    const neighbours = Array.from({ length: count }, (_, n): Place => `${kind as 'node'} ${(Number(number) + n) % count}`)
+    const neighbours = Array.from(
+      { length: count },
+      (_, n): Place => `${kind as 'node'} ${(Number(number) + n) % count}`,
+    )
     return neighbours.find((each) => !this.#locks.isHeld(each)) ?? place
   }
 

@@ -36,7 +36,10 @@ export class DuplicatingProxy implements AsyncDisposable {
       const chunks: Buffer[] = []
       for await (const chunk of incoming) chunks.push(chunk)
       const body = Buffer.concat(chunks)
-      const outcomes = await Promise.allSettled([this.#forward(incoming, body), this.#forward(incoming, body)])
+      const outcomes = await Promise.allSettled([
+        this.#forward(incoming, body),
+        this.#forward(incoming, body),
+      ])
       const answer = outcomes.findLast((outcome) => outcome.status === 'fulfilled')?.value
       if (answer) response.writeHead(answer.status, answer.headers).end(answer.body)
       else response.destroy()
@@ -48,7 +51,12 @@ export class DuplicatingProxy implements AsyncDisposable {
   #forward({ method, url, headers }: IncomingMessage, body: Buffer): Promise<Answer> {
     const { authorization, 'content-type': type, 'idempotency-key': key } = headers
     const kept = { authorization, 'content-type': type, ...(key !== undefined && { 'idempotency-key': key }) }
-    const sent = { method, headers: { ...kept, 'content-length': body.length }, agent: false, timeout: 15_000 }
+    const sent = {
+      method,
+      headers: { ...kept, 'content-length': body.length },
+      agent: false,
+      timeout: 15_000,
+    }
     return new Promise((resolve, reject) => {
       const outgoing = request(this.#target + url, sent as object, async (answer) => {
         try {

@@ -57,6 +57,15 @@ export class PostgresPair implements AsyncDisposable {
     if (this.standby) await this.#untilFollowing((await this.#isSynchronous()) ? 'sync' : 'async')
   }
 
+  /** The standby hears nothing any more of what the primary commits. */
+  async stopFollowing(): Promise<void> {
+    await this.#untilFollowed()
+    await this.standby?.run("ALTER SYSTEM SET primary_conninfo = ''")
+    await this.standby?.run('SELECT pg_reload_conf()')
+    const asked = 'SELECT 1 FROM pg_stat_replication'
+    await until('the standby to be alone', async () => (await this.primary.run(asked)).length === 0)
+  }
+
   /** The primary dies, fenced by that, and the standby takes over. It has no standby of its own then. */
   async failOver(): Promise<void> {
     const { primary, standby } = this
@@ -84,6 +93,13 @@ export class PostgresPair implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.standby?.[Symbol.asyncDispose]()
     await this.primary[Symbol.asyncDispose]()
+  }
+
+  /** Resolves when the standby has all that is committed now. */
+  async #untilFollowed(): Promise<void> {
+    const [row] = await this.primary.run<{ lsn: string }>('SELECT pg_current_wal_flush_lsn() AS lsn')
+    const asked = `SELECT 1 WHERE pg_last_wal_replay_lsn() >= '${row?.lsn}'`
+    await until('the standby to catch up', async () => (await this.standby?.run(asked))?.length === 1)
   }
 
   async #setSynchronous(server: PostgresServer, isOn: boolean): Promise<void> {
