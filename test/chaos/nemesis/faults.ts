@@ -16,8 +16,8 @@ type Circumstances = {
 export type Place = `node ${number}` | `nats ${number}` | 'postgres'
 
 export type Fault = {
-  /** How often, compared with the others. */
-  weight: number
+  /** How often it comes in a deal. */
+  cards: number
   kills: number
   /** Without which it cannot happen. */
   needs?: 'nats' | 'standby'
@@ -49,7 +49,7 @@ function natsOf(world: World, index: number) {
 /** One process dies and comes back. */
 const KILLS: Record<string, Fault> = {
   'node killed': {
-    weight: 5,
+    cards: 5,
     kills: 1,
     places: aNode,
     async run({ world, random, hold }, index) {
@@ -60,7 +60,7 @@ const KILLS: Record<string, Fault> = {
     },
   },
   'node killed between COMMIT and announcement': {
-    weight: 3,
+    cards: 3,
     kills: 1,
     places: aNode,
     async run({ world, hold }, index) {
@@ -70,7 +70,7 @@ const KILLS: Record<string, Fault> = {
     },
   },
   'node killed between COMMIT and answer': {
-    weight: 3,
+    cards: 3,
     kills: 1,
     places: aNode,
     async run({ world, hold }, index) {
@@ -80,7 +80,7 @@ const KILLS: Record<string, Fault> = {
     },
   },
   'NATS server killed': {
-    weight: 2,
+    cards: 2,
     kills: 1,
     needs: 'nats',
     places: aNats,
@@ -95,7 +95,7 @@ const KILLS: Record<string, Fault> = {
 
 const NODES: Record<string, Fault> = {
   'node frozen': {
-    weight: 3,
+    cards: 3,
     kills: 0,
     places: aNode,
     async run({ world, random, hold }, index) {
@@ -106,7 +106,7 @@ const NODES: Record<string, Fault> = {
     },
   },
   'node drained': {
-    weight: 2,
+    cards: 2,
     kills: 0,
     places: aNode,
     async run({ world }, index) {
@@ -119,7 +119,7 @@ const NODES: Record<string, Fault> = {
 
 const NATS: Record<string, Fault> = {
   'NATS gone': {
-    weight: 1.5,
+    cards: 1,
     kills: 3,
     needs: 'nats',
     places: allNats,
@@ -131,7 +131,7 @@ const NATS: Record<string, Fault> = {
     },
   },
   'NATS cluster parted': {
-    weight: 2,
+    cards: 2,
     kills: 0,
     needs: 'nats',
     places: allNats,
@@ -142,7 +142,7 @@ const NATS: Record<string, Fault> = {
     },
   },
   'node parted from NATS': {
-    weight: 2,
+    cards: 2,
     kills: 0,
     needs: 'nats',
     places: aNode,
@@ -158,7 +158,7 @@ const NATS: Record<string, Fault> = {
 
 const POSTGRES: Record<string, Fault> = {
   'Postgres restarted': {
-    weight: 2,
+    cards: 2,
     kills: 1,
     places: postgres,
     async run({ world, random, healed }) {
@@ -166,7 +166,7 @@ const POSTGRES: Record<string, Fault> = {
     },
   },
   'Postgres failed over': {
-    weight: 1.5,
+    cards: 1,
     kills: 1,
     needs: 'standby',
     places: postgres,
@@ -179,7 +179,7 @@ const POSTGRES: Record<string, Fault> = {
     },
   },
   'node cut off from Postgres': {
-    weight: 1.5,
+    cards: 1,
     kills: 0,
     places: aNode,
     async run({ world, random, hold }, index) {
@@ -190,7 +190,7 @@ const POSTGRES: Record<string, Fault> = {
     },
   },
   'packets between node and Postgres dropped': {
-    weight: 2,
+    cards: 2,
     kills: 0,
     places: aNode,
     async run({ world, random, hold }, index) {
@@ -204,7 +204,7 @@ const POSTGRES: Record<string, Fault> = {
 
 const NETWORK: Record<string, Fault> = {
   'connections reset in mid-frame': {
-    weight: 3,
+    cards: 3,
     kills: 0,
     places: aNode,
     async run({ world, random, hold }, index) {
@@ -214,7 +214,7 @@ const NETWORK: Record<string, Fault> = {
     },
   },
   'half of the clients half-open': {
-    weight: 2,
+    cards: 2,
     kills: 0,
     places: aNode,
     async run({ world, random, hold }, index) {
@@ -225,7 +225,7 @@ const NETWORK: Record<string, Fault> = {
     },
   },
   'packets between clients and node dropped': {
-    weight: 2,
+    cards: 2,
     kills: 0,
     places: aNode,
     async run({ world, random, hold }, index) {
@@ -236,7 +236,7 @@ const NETWORK: Record<string, Fault> = {
     },
   },
   'POSTs duplicated': {
-    weight: 2,
+    cards: 2,
     kills: 0,
     places: aNode,
     async run({ world, random, hold }, index) {

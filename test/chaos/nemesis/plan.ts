@@ -5,21 +5,25 @@ import { FAULTS, type Fault, type Place } from './faults.ts'
 /** A fault to come: what, where, and how long after the one before. */
 export type PlannedFault = { kind: string; fault: Fault; places: Place[]; random: Random; pauseMs: number }
 
-/** An endless row of faults that the seed alone decides. */
+/** An endless row of faults that the seed alone decides. They are dealt like cards: each kind comes before any comes again much. */
 export function* plan(
   random: Random,
   world: World,
   kinds: readonly string[],
   pauseMs: readonly [number, number],
 ): Generator<PlannedFault, never> {
-  const possible = kinds.filter((kind) => FAULTS[kind] && isPossible(FAULTS[kind], world))
-  const weights = Object.fromEntries(possible.map((kind) => [kind, FAULTS[kind]?.weight ?? 0]))
-  for (let n = 0; ; n += 1) {
-    const own = random.fork(`fault ${n}`)
-    const kind = own.weighted(weights)
+  const cards = kinds.flatMap((kind) => {
     const fault = FAULTS[kind]
-    if (!fault) throw new Error(`there is no fault ${kind}`)
-    yield { kind, fault, places: fault.places(own, world), random: own, pauseMs: own.between(...pauseMs) }
+    return fault && isPossible(fault, world)
+      ? Array.from({ length: fault.cards }, () => ({ kind, fault }))
+      : []
+  })
+  if (cards.length === 0) throw new Error(`none of these faults can happen here: ${kinds.join(', ')}`)
+  for (let deal = 0; ; deal += 1) {
+    for (const [n, { kind, fault }] of random.fork(`deal ${deal}`).shuffled(cards).entries()) {
+      const own = random.fork(`fault ${deal}.${n}`)
+      yield { kind, fault, places: fault.places(own, world), random: own, pauseMs: own.between(...pauseMs) }
+    }
   }
 }
 
