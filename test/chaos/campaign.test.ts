@@ -1,4 +1,4 @@
-import { mkdtemp } from 'node:fs/promises'
+import { mkdtemp, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
@@ -21,6 +21,7 @@ test('P1 to P7 hold while everything dies', { timeout: 240_000 }, async () => {
   if (verdict.violations.length > 0) {
     const folder = await mkdtemp(join(tmpdir(), `longwave-chaos-seed-${SEED}-`))
     await keepHistory(folder, history, verdict.violations)
+    for (const node of world.nodes) await writeFile(join(folder, `${node.name}.log`), node.log)
     console.log(`kept in ${folder}`)
   }
   expect(verdict.violations).toEqual([])

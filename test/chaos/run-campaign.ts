@@ -23,6 +23,8 @@ export type CampaignPlan = {
   faults?: Kinds
   /** Told now and then how far it is. */
   progress?: (line: string) => void
+  /** Ends it early: then it rejects, once all is healed. */
+  signal?: AbortSignal
 }
 
 /** Lets a crowd live in a world that the nemesis breaks, then heals it, and returns all that was done and seen. */
@@ -30,6 +32,11 @@ export async function runCampaign(world: World, plan: CampaignPlan): Promise<His
   const running = new AbortController()
   const patience = new AbortController()
   for (const { signal } of [running, patience]) setMaxListeners(0, signal)
+  const interrupt = () => {
+    running.abort()
+    patience.abort(plan.signal?.reason)
+  }
+  plan.signal?.addEventListener('abort', interrupt)
   const recorder = new Recorder()
   const random = new Random(plan.seed)
   using http = new HttpClient()
@@ -47,7 +54,11 @@ export async function runCampaign(world: World, plan: CampaignPlan): Promise<His
     const striking = nemesis.run(random.fork('nemesis'), plan.faults).then(async () => {
       giveUp = setTimeout(() => patience.abort(), PATIENCE_MS)
     })
-    await Promise.all([striking, crowd.run(plan.activity)])
+    const living = crowd.run(plan.activity)
+    // Whoever fails: what the nemesis broke has to be whole before its world may go.
+    await Promise.allSettled([living, striking])
+    await living
+    await striking
     // Nodes that came back last may still be finding their way to Postgres.
     await pause(500)
     await crowd.conclude()
@@ -55,8 +66,8 @@ export async function runCampaign(world: World, plan: CampaignPlan): Promise<His
     clearTimeout(end)
     clearTimeout(giveUp)
     clearInterval(telling)
-    running.abort()
-    patience.abort()
+    plan.signal?.removeEventListener('abort', interrupt)
+    interrupt()
   }
   recorder.deadlocks = world.postgres.deadlocks - deadlocksBefore
   return recorder

@@ -1,10 +1,10 @@
-import { mkdir, writeFile } from 'node:fs/promises'
+import { mkdtemp, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { check } from './checker/check.ts'
 import { keepHistory } from './history/keep.ts'
-import { countOf, report } from './report.ts'
+import { report } from './report.ts'
 import { runCampaign } from './run-campaign.ts'
 import { LARGE } from './sizes.ts'
 import { World } from './world/world.ts'
@@ -19,25 +19,32 @@ if (!Number.isSafeInteger(seed) || !(seconds > 0)) {
   process.exit(2)
 }
 console.log(`seed         ${seed}, ${seconds} s of faults`)
-const world = await World.start(LARGE.world)
+const interruption = new AbortController()
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  process.once(signal, () => void world[Symbol.asyncDispose]().then(() => process.exit(130)))
+  process.on(signal, () => interruption.abort(new Error(`ended by ${signal}`)))
 }
-let isGood = false
-try {
-  const history = await runCampaign(world, { ...LARGE.campaign, seed, seconds, progress: console.log })
+
+/** Returns whether every promise was kept. */
+async function run(): Promise<boolean> {
+  await using world = await World.start(LARGE.world)
+  interruption.signal.throwIfAborted()
+  const { signal } = interruption
+  const history = await runCampaign(world, {
+    ...LARGE.campaign,
+    seed,
+    seconds,
+    signal,
+    progress: console.log,
+  })
   const verdict = check(history)
   console.log(report(history, verdict))
-  isGood = verdict.violations.length === 0
-  if (!isGood) {
-    const folder = join(tmpdir(), `longwave-chaos-seed-${seed}-${Date.now()}`)
-    await mkdir(folder)
-    await keepHistory(folder, history, verdict.violations)
-    for (const node of world.nodes) await writeFile(join(folder, `${node.name}.log`), node.log)
-    console.log(`kept         ${folder}; again: npm run chaos -- --seed ${seed} --seconds ${seconds}`)
-  }
-  console.log(`--kills ${countOf(history).kills}`)
-} finally {
-  await world[Symbol.asyncDispose]()
+  if (verdict.violations.length === 0) return true
+  const folder = await mkdtemp(join(tmpdir(), `longwave-chaos-seed-${seed}-`))
+  await keepHistory(folder, history, verdict.violations)
+  for (const node of world.nodes) await writeFile(join(folder, `${node.name}.log`), node.log)
+  console.log(`kept         ${folder}; again: npm run chaos -- --seed ${seed} --seconds ${seconds}`)
+  return false
 }
+
+const isGood = await run().catch((error: Error) => console.error(error.stack))
 process.exit(isGood ? 0 : 1)

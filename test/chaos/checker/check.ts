@@ -5,6 +5,7 @@ import { checkInboxes } from './inboxes.ts'
 import { type Lag, measureLag } from './lag.ts'
 import { checkMarks } from './marks.ts'
 import { measureRecovery, type Recovery } from './recovery.ts'
+import { checkRecovery } from './recovery-bounds.ts'
 import { checkSends } from './sends.ts'
 import { Findings, type Violation } from './violation.ts'
 
@@ -15,6 +16,7 @@ const SIGN_OUT_MS = 5_000
 /** Holds what was done and seen against the promises P1 to P7. */
 export function check(history: History): Verdict {
   const { lag, violations } = measureLag(history)
+  const recovery = measureRecovery(history)
   return {
     violations: [
       ...checkSends(history),
@@ -23,10 +25,11 @@ export function check(history: History): Verdict {
       ...checkMarks(history),
       ...checkSignOuts(history),
       ...violations,
+      ...checkRecovery(recovery),
       ...checkAnswers(history),
     ],
     lag,
-    recovery: measureRecovery(history),
+    recovery,
   }
 }
 

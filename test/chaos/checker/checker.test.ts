@@ -24,6 +24,7 @@ import {
 } from './made-history.ts'
 import { checkMarks } from './marks.ts'
 import { measureRecovery } from './recovery.ts'
+import { checkRecovery } from './recovery-bounds.ts'
 import { checkSends } from './sends.ts'
 import type { Violation } from './violation.ts'
 
@@ -241,4 +242,15 @@ test('recovery: from the last sign of a node until another one answers, and the 
   const sends = [aSend({ text: 1, endedAt: 1_500 }), aSend({ text: 2, endedAt: 2_040 })]
   const recovery = measureRecovery({ devices: [device], faults, sends }).get('node killed')
   expect(recovery).toMatchObject({ sends: { p50: 40 }, readers: { p50: 250 }, alone: { count: 1 } })
+})
+
+test('P7 recovery has bounds', () => {
+  const of = (max: number) => ({ count: 9, p50: max, p99: max, max })
+  const judge = (kind: string, send: number, alone: number) =>
+    told(checkRecovery(new Map([[kind, { sends: of(send), readers: of(99_999), alone: of(alone) }]])))
+  expect(judge('Postgres restarted', 4_000, 0)).toEqual([])
+  expect(judge('Postgres restarted', 6_000, 0)).toEqual(['P7 the first send came late'])
+  expect(judge('node killed', 0, 6_000)).toEqual(['P7 readers were left alone too long'])
+  expect(judge('node frozen', 0, 14_000)).toEqual([])
+  expect(judge('node frozen', 0, 16_000)).toEqual(['P7 readers were left alone too long'])
 })

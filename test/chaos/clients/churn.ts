@@ -6,6 +6,8 @@ import type { Session } from './session.ts'
 
 /** Less than this part of the founders is never left in a group. */
 const MIN_PRESENT = 0.7
+/** A change that waits for a broken node must not hold up all others. */
+const LANES = 4
 
 /** Removes members and adds them again while others send. */
 export class Churn {
@@ -19,10 +21,17 @@ export class Churn {
     this.#random = campaign.random.fork('churn')
   }
 
-  /** Changes one membership after the other, about `everyMs`, until the campaign stops. */
+  /** Changes a membership about every `everyMs` until the campaign stops; in one group one after the other. */
   async run(everyMs: number): Promise<void> {
-    while (!this.#campaign.running.aborted && this.#groups.length > 0) {
-      await this.#change(this.#random.pick(this.#groups))
+    const lanes = Array.from({ length: LANES }, (_, lane) =>
+      this.#groups.filter((_, n) => n % LANES === lane),
+    )
+    await Promise.all(lanes.map((groups) => this.#lane(groups, everyMs * LANES)))
+  }
+
+  async #lane(groups: readonly Room[], everyMs: number): Promise<void> {
+    while (!this.#campaign.running.aborted && groups.length > 0) {
+      await this.#change(this.#random.pick(groups))
       await this.#campaign.pause(this.#random.between(0.5, 1.5) * everyMs)
     }
   }

@@ -1,6 +1,6 @@
 import { type IncomingMessage, request } from 'node:http'
 import type { Connection } from '../history/device-log.ts'
-import { FrameCutter } from './frames.ts'
+import { type Frame, FrameCutter } from './frames.ts'
 import type { InboxReader } from './inbox-reader.ts'
 
 /** What the server is asked to say something after; s. */
@@ -75,18 +75,20 @@ export class EventStream {
     response.on('data', (text: string) => {
       if (this.#connection.end !== 'open') return
       this.#watch()
-      for (const frame of cutter.cut(text)) {
-        if (Number.isNaN(this.#connection.openedAt) && frame.event !== 'bye') {
-          this.#connection.openedAt = performance.now()
-          this.#hasOpened()
-        }
-        if (this.#reader.takeFrame(frame)) this.end('bye')
-      }
+      for (const frame of cutter.cut(text)) this.#take(frame)
     })
     const isSlice = this.#connection.transport === 'slice'
     response.on('end', () => this.end(isSlice && response.complete ? 'answered' : 'broken'))
     response.on('error', () => this.end('broken'))
     response.on('close', () => this.end('broken'))
+  }
+
+  #take(frame: Frame): void {
+    if (Number.isNaN(this.#connection.openedAt) && frame.event !== 'bye') {
+      this.#connection.openedAt = performance.now()
+      this.#hasOpened()
+    }
+    if (this.#reader.takeFrame(frame)) this.end('bye')
   }
 
   #watch(): void {

@@ -58,12 +58,20 @@ export class InboxReader {
 
   /** A frame of a stream. Returns true if the server is about to end it. */
   takeFrame(frame: Frame): boolean {
+    try {
+      this.#takeWhole(frame)
+    } catch (error) {
+      this.#anomaly('a frame of a stream cannot be read', `${error}: ${JSON.stringify(frame)}`)
+    }
+    return frame.event === 'bye'
+  }
+
+  #takeWhole(frame: Frame): void {
     if (frame.event === '') {
       if (frame.data !== '') this.#takeEvent(JSON.parse(frame.data), frame.id)
     } else if (frame.event === 'hello') this.#takeHello(frame.id)
     else if (frame.event === 'reset') this.#reset(JSON.parse(frame.data).reason, frame.id)
     else if (frame.event === 'heartbeat') this.#takeHeartbeat(JSON.parse(frame.data).head)
-    return frame.event === 'bye'
   }
 
   /** The answer to a poll that asked from our cursor. */

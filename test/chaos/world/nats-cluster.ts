@@ -24,11 +24,15 @@ export class NatsCluster implements AsyncDisposable {
         routes.push({ ends: [from, to] as const, proxy })
       }
     }
-    const servers = []
+    const servers: NatsServer[] = []
     for (const [index, port] of ports.entries()) {
       const own = routes.filter(({ ends }) => ends[0] === index).map(({ proxy }) => proxy.port)
       servers.push(await NatsServer.start(settings(port, own)))
     }
+    const end = () => {
+      for (const server of servers) void server.kill()
+    }
+    process.once('exit', end)
     return new NatsCluster(servers, routes)
   }
 

@@ -5,6 +5,9 @@ import { DuplicatingProxy } from './duplicating-proxy.ts'
 
 const SCRIPT = fileURLToPath(new URL('./chaos-gateway.ts', import.meta.url))
 
+/** It needs Postgres to start, which may be away for a while. */
+const START_WITHIN_MS = 60_000
+
 /** When an armed node is killed: behind COMMIT, before the one or the other. */
 export type Trigger = 'announcement' | 'answer'
 
@@ -78,14 +81,16 @@ export class Node implements AsyncDisposable {
     }
     const through = this.toNats.map((proxy, index) => proxy.through(natsUrls[index] ?? ''))
     if (through.length > 0) env.NATS_URL = through.join(',')
+    const deadline = performance.now() + START_WITHIN_MS
     for (;;) {
       const started = new GatewayProcess(env, SCRIPT)
       this.#process = started
       const url = await started.url().catch((error: Error) => this.#note(error.message))
       if (url !== undefined) return this.front.repoint(url)
-      // It needs Postgres to start, which may be away just now: an operator's supervisor tries again.
+      // As an operator's supervisor does.
       await started[Symbol.asyncDispose]()
-      if (this.#isStopped) throw new Error(`${this.name} does not start: ${this.#log.slice(-2_000)}`)
+      if (this.#isStopped || performance.now() > deadline)
+        throw new Error(`${this.name} does not start: ${this.#log.slice(-2_000)}`)
     }
   }
 

@@ -118,6 +118,9 @@ export class PostgresServer implements AsyncDisposable {
     const args = ['-D', this.folder, '-p', String(this.port), ...settings]
     const child = spawn(binaries.postgres, args, { ...account, ...inRoot(), stdio: ['ignore', log, log] })
     this.#child = child
+    const end = () => child.kill('SIGQUIT')
+    process.once('exit', end)
+    child.once('exit', () => process.off('exit', end))
     await until(`Postgres in ${this.folder}`, () => this.#isReady(child), 60_000)
   }
 

@@ -86,5 +86,7 @@ async function startNodes(
     const clockShiftMs = clockShiftsMs[index] ?? 0
     return parts.use(await Node.start({ name: `node-${index}`, postgresUrl, natsUrls, clockShiftMs, bug }))
   })
+  const outcomes = await Promise.allSettled(starting)
+  for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
   return Promise.all(starting)
 }
