@@ -45,13 +45,13 @@ export async function runCampaign(world: World, plan: CampaignPlan): Promise<His
   const deadlocksBefore = world.postgres.deadlocks
   const society = await settle(campaign, plan.census)
   const crowd = new Crowd(campaign, society)
-  const nemesis = new Nemesis(world, recorder.faults, running.signal, plan.pace)
+  const nemesis = new Nemesis(world, recorder.faults, running, plan.pace)
   const until = performance.now() + plan.seconds * 1_000
   const end = setTimeout(() => running.abort(), plan.seconds * 1_000)
   const telling = setInterval(() => plan.progress?.(tell(recorder, until)), 10_000)
   let giveUp: NodeJS.Timeout | undefined
   try {
-    const striking = nemesis.run(random.fork('nemesis'), plan.faults).then(async () => {
+    const striking = nemesis.run(random.fork('nemesis'), plan.faults).finally(() => {
       giveUp = setTimeout(() => patience.abort(), PATIENCE_MS)
     })
     const living = crowd.run(plan.activity)

@@ -2,7 +2,8 @@ import { setTimeout as pause } from 'node:timers/promises'
 import type { FaultRecord } from '../history/history.ts'
 import type { Random } from '../random.ts'
 import type { World } from '../world/world.ts'
-import { KILL_KINDS, OTHER_KINDS, type Place } from './faults.ts'
+import type { Place } from './fault.ts'
+import { KILL_KINDS, OTHER_KINDS } from './faults.ts'
 import { Locks } from './locks.ts'
 import { type PlannedFault, plan } from './plan.ts'
 
@@ -31,26 +32,32 @@ export class Nemesis {
   readonly #world: World
   readonly #records: FaultRecord[]
   readonly #running: AbortSignal
+  readonly #stop: () => void
   readonly #locks = new Locks()
   readonly #pace: Pace
   #resting: Promise<void> = Promise.resolve()
 
-  constructor(world: World, records: FaultRecord[], running: AbortSignal, pace: Pace = USUAL_PACE) {
+  constructor(world: World, records: FaultRecord[], running: AbortController, pace: Pace = USUAL_PACE) {
     this.#world = world
     this.#records = records
-    this.#running = running
+    this.#running = running.signal
+    this.#stop = () => running.abort()
     this.#pace = pace
   }
 
-  /** Runs until the campaign stops; when it resolves all is healed. */
+  /** Runs until the campaign stops; when it is over all is healed. A fault that fails ends the campaign. */
   async run(random: Random, kinds: Kinds = { kills: KILL_KINDS, others: OTHER_KINDS }): Promise<void> {
     const { killPauseMs, faultPauseMs } = this.#pace
-    await Promise.all([
-      kinds.kills.length > 0 && this.#lane(plan(random.fork('kills'), this.#world, kinds.kills, killPauseMs)),
-      kinds.others.length > 0 &&
-        this.#lane(plan(random.fork('faults'), this.#world, kinds.others, faultPauseMs)),
-      this.#rest(),
-    ])
+    const lanes = [this.#rest()]
+    if (kinds.kills.length > 0) {
+      lanes.push(this.#lane(plan(random.fork('kills'), this.#world, kinds.kills, killPauseMs)))
+    }
+    if (kinds.others.length > 0) {
+      lanes.push(this.#lane(plan(random.fork('faults'), this.#world, kinds.others, faultPauseMs)))
+    }
+    for (const lane of lanes) lane.catch(() => this.#stop())
+    await Promise.allSettled(lanes)
+    await Promise.all(lanes)
   }
 
   async #lane(faults: Generator<PlannedFault, never>): Promise<void> {

@@ -1,6 +1,7 @@
 import type { Random } from '../random.ts'
 import type { World } from '../world/world.ts'
-import { FAULTS, type Fault, type Place } from './faults.ts'
+import type { Fault, Place } from './fault.ts'
+import { FAULTS } from './faults.ts'
 
 /** A fault to come: what, where, and how long after the one before. */
 export type PlannedFault = { kind: string; fault: Fault; places: Place[]; random: Random; pauseMs: number }

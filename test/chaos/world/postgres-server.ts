@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, openSync, readFileSync } from 'node:fs'
-import { appendFile, cp, mkdir, readdir, writeFile } from 'node:fs/promises'
+import { appendFile, mkdir, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import postgres from 'postgres'
 import { type Account, giveTo } from '../../../src/store/embedded/account.ts'
@@ -9,6 +9,8 @@ import type { Binaries } from '../../../src/store/embedded/binaries.ts'
 import { postgresEnvironment } from '../../../src/store/embedded/postgres-output.ts'
 import { freePort } from '../../support/free-port.ts'
 import { until } from '../../support/wait.ts'
+import { copyCluster } from './cluster-copy.ts'
+import { toEnd } from './to-end.ts'
 
 const SETTINGS = {
   listen_addresses: '127.0.0.1',
@@ -32,9 +34,6 @@ const SETTINGS = {
   log_min_error_statement: 'panic',
   timezone: 'UTC',
 }
-/** What a copy of a running server leaves out. */
-const NOT_COPIED = /^(postmaster\.(pid|opts)|pg_wal|pg_replslot|pg_dynshmem|pg_stat_tmp|pg_subtrans)$/
-
 /** Whose programs run, as whom. */
 export type PostgresPrograms = { binaries: Binaries; account: Account }
 
@@ -58,7 +57,7 @@ export class PostgresServer implements AsyncDisposable {
     const args = ['--pgdata', folder, '--username=postgres', '--auth=trust', '--no-sync']
     const { account, binaries } = programs
     const options = [...args, '--encoding=UTF8', '--locale-provider=builtin', '--builtin-locale=C.UTF-8']
-    await run(spawn(binaries.initdb, [...options, '--locale=C'], { ...account, ...inRoot() }))
+    await toEnd(spawn(binaries.initdb, [...options, '--locale=C'], { ...account, ...inRoot() }))
     await server.start()
     await server.run('CREATE ROLE longwave LOGIN CREATEDB')
     await server.run('CREATE DATABASE longwave OWNER longwave')
@@ -176,31 +175,3 @@ export class PostgresServer implements AsyncDisposable {
 }
 
 const inRoot = () => ({ cwd: '/', env: postgresEnvironment() })
-
-async function run(child: ChildProcess): Promise<void> {
-  child.stdout?.resume()
-  let said = ''
-  child.stderr?.on('data', (chunk) => {
-    said += chunk
-  })
-  const [code] = await once(child, 'close')
-  if (code !== 0) throw new Error(`${child.spawnfile} ended with ${code}: ${said}`)
-}
-
-/** Copies what a running server has on disk; files that vanish meanwhile are made again from its log. */
-async function copyCluster(from: string, to: string): Promise<void> {
-  for (const name of await readdir(from)) {
-    if (NOT_COPIED.test(name)) await mkdirLike(from, to, name)
-    else await run(spawn('cp', ['-a', join(from, name), to])).catch(ignoreVanished)
-  }
-}
-
-function ignoreVanished(error: Error): void {
-  if (!/No such file/.test(error.message)) throw error
-}
-
-async function mkdirLike(from: string, to: string, name: string): Promise<void> {
-  if (name.startsWith('postmaster.')) return
-  await cp(join(from, name), join(to, name), { recursive: true, filter: (path) => path === join(from, name) })
-  if (name === 'pg_wal') await mkdir(join(to, name, 'archive_status'), { mode: 0o700 })
-}
