@@ -13,7 +13,7 @@ const SILENCE_FELT_MS = 2 * HEARTBEAT_S * 1_000 + 5_000
 export function checkRecovery(recovery: Recovery): Violation[] {
   const findings = new Findings()
   for (const [kind, { sends, alone }] of recovery) {
-    if (/^Postgres/.test(kind) && sends.max > FIRST_SEND_MS) {
+    if (/^(Postgres|standby)/.test(kind) && sends.max > FIRST_SEND_MS) {
       findings.add('P7', 'the first send came late', { kind, sends })
     }
     const bound = /^node killed/.test(kind) ? DEATH_FELT_MS : SILENCE_FELT_MS

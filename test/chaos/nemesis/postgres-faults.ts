@@ -25,6 +25,19 @@ export const POSTGRES_FAULTS: Record<string, Fault> = {
       await world.postgres.clearRetired()
     },
   },
+  'standby restarted': {
+    cards: 1,
+    kills: 1,
+    needs: 'standby',
+    places: postgres,
+    async run({ world, random, hold, healed }) {
+      // No commit is answered meanwhile, as none is safe.
+      await world.postgres.stopStandby()
+      await hold(random.between(500, 6_000))
+      await world.postgres.restartStandby()
+      healed()
+    },
+  },
   'node cut off from Postgres': {
     cards: 1,
     kills: 0,

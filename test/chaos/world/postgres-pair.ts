@@ -57,6 +57,16 @@ export class PostgresPair implements AsyncDisposable {
     if (this.standby) await this.#untilFollowing((await this.#isSynchronous()) ? 'sync' : 'async')
   }
 
+  async stopStandby(): Promise<void> {
+    await this.standby?.stopImmediately()
+  }
+
+  /** Resolves when it follows as it did. */
+  async restartStandby(): Promise<void> {
+    await this.standby?.start()
+    await this.#untilFollowing((await this.#isSynchronous()) ? 'sync' : 'async')
+  }
+
   /** The standby hears nothing any more of what the primary commits. */
   async stopFollowing(): Promise<void> {
     await this.#untilFollowed()
