@@ -76,6 +76,7 @@ describe('P3 inboxes', () => {
 
   test('each id once, in order, the same on both devices; what is hidden by now may differ', () => {
     expect(judge([FOUNDED, message(1, 1)], [FOUNDED, { type: 'redacted' }])).toEqual([])
+    expect(judge([], [])).toEqual([])
   })
 
   test('missing, again, other, fewer', () => {
@@ -209,7 +210,7 @@ describe('P7 lag', () => {
   test('prompt, late, slow', () => {
     expect(judge([10, 20, 30])).toMatchObject({ violations: [], lag: { quiet: { p50: 20, max: 30 } } })
     expect(told(judge([10, 6_000]).violations)).toEqual(['P7 late without a fault'])
-    expect(told(judge(Array.from({ length: 300 }, () => 400)).violations)).toEqual([
+    expect(told(judge(Array.from({ length: 600 }, () => 400)).violations)).toEqual([
       'P7 slow without a fault',
     ])
   })

@@ -35,7 +35,7 @@ function checkIds(device: DeviceLog, findings: Findings): void {
 
 function compare(one: DeviceLog, other: DeviceLog, findings: Findings): void {
   const names = [one.name, other.name]
-  const [head, otherHead] = [one, other].map((device) => device.idAt(device.length - 1))
+  const [head, otherHead] = [one.head, other.head]
   if (head !== otherHead) findings.add('P3', 'devices end at different events', { names, head, otherHead })
   for (let index = 0; index < Math.min(one.length, other.length); index += 1) {
     const [event, same] = [one.at(index), other.at(index)]

@@ -84,6 +84,11 @@ export class DeviceLog {
     }
   }
 
+  /** Id of the last event; 0 if there was none. */
+  get head(): number {
+    return this.length === 0 ? 0 : this.#ids.at(this.length - 1)
+  }
+
   idAt(index: number): number {
     return this.#ids.at(index)
   }
