@@ -1,5 +1,5 @@
-import { setMaxListeners } from 'node:events'
 import { setTimeout as pause } from 'node:timers/promises'
+import { CampaignTime } from './campaign-time.ts'
 import { Campaign } from './clients/campaign.ts'
 import { type Activity, Crowd } from './clients/crowd.ts'
 import { HttpClient } from './clients/http-client.ts'
@@ -9,9 +9,6 @@ import { Recorder } from './history/recorder.ts'
 import { type Kinds, Nemesis, type Pace } from './nemesis/nemesis.ts'
 import { Random } from './random.ts'
 import type { World } from './world/world.ts'
-
-/** How long answers are waited for after all is healed. */
-const PATIENCE_MS = 60_000
 
 export type CampaignPlan = {
   seed: number
@@ -29,48 +26,35 @@ export type CampaignPlan = {
 
 /** Lets a crowd live in a world that the nemesis breaks, then heals it, and returns all that was done and seen. */
 export async function runCampaign(world: World, plan: CampaignPlan): Promise<History> {
-  const running = new AbortController()
-  const patience = new AbortController()
-  for (const { signal } of [running, patience]) setMaxListeners(0, signal)
-  const interrupt = () => {
-    running.abort()
-    patience.abort(plan.signal?.reason)
-  }
-  plan.signal?.addEventListener('abort', interrupt)
   const recorder = new Recorder()
   const random = new Random(plan.seed)
+  const deadlocksBefore = world.postgres.deadlocks
+  using time = new CampaignTime(plan.signal)
   using http = new HttpClient()
   const parts = { recorder, http, random: random.fork('clients'), addresses: world.nodes }
-  const campaign = new Campaign(parts, running.signal, patience.signal)
-  const deadlocksBefore = world.postgres.deadlocks
-  const society = await settle(campaign, plan.census)
-  const crowd = new Crowd(campaign, society)
-  const nemesis = new Nemesis(world, recorder.faults, running, plan.pace)
-  const until = performance.now() + plan.seconds * 1_000
-  const end = setTimeout(() => running.abort(), plan.seconds * 1_000)
-  const telling = setInterval(() => plan.progress?.(tell(recorder, until)), 10_000)
-  let giveUp: NodeJS.Timeout | undefined
-  try {
-    const striking = nemesis.run(random.fork('nemesis'), plan.faults).finally(() => {
-      giveUp = setTimeout(() => patience.abort(), PATIENCE_MS)
-    })
-    const living = crowd.run(plan.activity)
-    // Whoever fails: what the nemesis broke has to be whole before its world may go.
-    await Promise.allSettled([living, striking])
-    await living
-    await striking
-    // Nodes that came back last may still be finding their way to Postgres.
-    await pause(500)
-    await crowd.conclude()
-  } finally {
-    clearTimeout(end)
-    clearTimeout(giveUp)
-    clearInterval(telling)
-    plan.signal?.removeEventListener('abort', interrupt)
-    interrupt()
-  }
+  const campaign = new Campaign(parts, time.running.signal, time.patience.signal)
+  const crowd = new Crowd(campaign, await settle(campaign, plan.census))
+  const nemesis = new Nemesis(world, recorder.faults, time.running, plan.pace)
+  using _telling = tellNowAndThen(recorder, plan)
+  time.begin(plan.seconds)
+  const striking = nemesis.run(random.fork('nemesis'), plan.faults).finally(() => time.healed())
+  const living = crowd.run(plan.activity)
+  // Whoever fails: what the nemesis broke has to be whole before its world may go.
+  await Promise.allSettled([living, striking])
+  await living
+  await striking
+  time.answered()
+  // Nodes that came back last may still be finding their way to Postgres.
+  await pause(500)
+  await crowd.conclude()
   recorder.deadlocks = world.postgres.deadlocks - deadlocksBefore
   return recorder
+}
+
+function tellNowAndThen(recorder: Recorder, { seconds, progress }: CampaignPlan): Disposable {
+  const until = performance.now() + seconds * 1_000
+  const timer = setInterval(() => progress?.(tell(recorder, until)), 10_000)
+  return { [Symbol.dispose]: () => clearInterval(timer) }
 }
 
 function tell({ sends, devices, faults, anomalies }: Recorder, until: number): string {

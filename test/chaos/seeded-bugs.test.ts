@@ -79,7 +79,7 @@ async function runShortly(
   return check(history)
 }
 
-describe('the checker', () => {
+describe('the checker', { timeout: 90_000 }, () => {
   test('finds nothing where nothing is wrong', async () => {
     const { violations, lag } = await runShortly(undefined, {
       faults: { kills: [], others: ['Postgres restarted'] },
@@ -91,10 +91,7 @@ describe('the checker', () => {
   test.each(Object.entries(BUGS))('finds: %s', async (bug, { breaks, provoked }) => {
     const { violations } = await runShortly(bug, provoked)
     const found = Map.groupBy(violations, ({ promise, what }) => `${promise} ${what}`)
-    console.log(
-      bug,
-      [...found].map(([kind, of]) => `${kind} (${of.length})`),
-    )
+    console.log(`${bug}: ${[...found].map(([kind, of]) => `${kind} (${of.length})`).join(', ')}`)
     expect(violations.map(({ promise }) => promise)).toContain(breaks)
   })
 })
