@@ -53,7 +53,12 @@ export async function runCampaign(world: World, plan: CampaignPlan): Promise<His
 
 function tellNowAndThen(recorder: Recorder, { seconds, progress }: CampaignPlan): Disposable {
   const until = performance.now() + seconds * 1_000
-  const timer = setInterval(() => progress?.(tell(recorder, until)), 10_000)
+  let told = 0
+  const timer = setInterval(() => {
+    progress?.(tell(recorder, until))
+    for (const anomaly of recorder.anomalies.slice(told)) progress?.(`  ${JSON.stringify(anomaly)}`)
+    told = recorder.anomalies.length
+  }, 10_000)
   return { [Symbol.dispose]: () => clearInterval(timer) }
 }
 

@@ -49,8 +49,8 @@ export function checkSignOuts({ signOuts, faults }: Pick<History, 'signOuts' | '
 /** What clients saw on the spot and what Postgres counted: unknown answers, misplaced cursors, deadlocks. */
 function checkAnswers({ anomalies, deadlocks }: History): Violation[] {
   const findings = new Findings()
-  for (const { what, detail } of anomalies)
-    findings.add(/cursor|stream|heartbeat/.test(what) ? 'P3' : 'P7', what, { detail })
+  for (const { what, detail, meanwhile } of anomalies)
+    findings.add(/cursor|stream|heartbeat/.test(what) ? 'P3' : 'P7', what, { detail, meanwhile })
   if (deadlocks > 0) findings.add('P7', 'Postgres had to break deadlocks', { deadlocks })
   return findings.violations
 }

@@ -80,7 +80,8 @@ async function enter(campaign: Campaign, path: string, body: object): Promise<Si
       .catch(() => undefined)
     if (answer?.status === 201) return answer.body as Signed
     if (answer && answer.status < 500 && answer.status !== 409 && answer.status !== 429) {
-      throw new Error(`${path} was answered ${answer.status}: ${JSON.stringify(answer.body)}`)
+      const detail = `node ${node}: ${JSON.stringify({ body, answer: answer.body })}`
+      campaign.recorder.anomaly(`${path} was answered ${answer.status}`, detail)
     }
     campaign.patience.throwIfAborted()
     await campaign.pause(200)

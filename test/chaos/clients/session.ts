@@ -70,8 +70,8 @@ export class Session {
         return
       }
       if (answer?.status === 401) {
-        this.#campaign.recorder.anomaly('a session was lost', JSON.stringify(answer.body))
-        throw new Error('the session was lost')
+        const detail = `${this.user} ${this.deviceId} at node ${node}: ${JSON.stringify(answer.body)}`
+        this.#campaign.recorder.anomaly('a session was lost', detail)
       }
       this.#campaign.patience.throwIfAborted()
       await this.#campaign.pause(random.between(100, 600))

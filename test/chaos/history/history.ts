@@ -72,7 +72,13 @@ export type ConversationRecord = {
 }
 
 /** Something that must never be, seen by a client on the spot. */
-export type Anomaly = { at: Millis; what: string; detail: string }
+export type Anomaly = {
+  at: Millis
+  what: string
+  detail: string
+  /** The faults of the moment: when they began and were healed, ms from it. */
+  meanwhile: string
+}
 
 /** All that a campaign did and saw. */
 export type History = {

@@ -12,6 +12,8 @@ import { Names } from './names.ts'
 
 /** More of them say nothing new. */
 const MAX_ANOMALIES = 1_000
+/** What was broken so long ago may be the cause. */
+const RECENT_MS = 5_000
 
 /** Where everybody in a campaign writes down what they did and saw. */
 export class Recorder {
@@ -41,7 +43,13 @@ export class Recorder {
   }
 
   anomaly(what: string, detail: string): void {
-    if (this.anomalies.length < MAX_ANOMALIES) this.anomalies.push({ at: performance.now(), what, detail })
+    if (this.anomalies.length >= MAX_ANOMALIES) return
+    const at = performance.now()
+    const broken = this.faults.filter(({ healedAt }) => !(healedAt < at - RECENT_MS))
+    const meanwhile = broken.map(({ kind, target, beganAt, healedAt }) => {
+      return { kind, target, began: Math.round(beganAt - at), healed: Math.round(healedAt - at) }
+    })
+    this.anomalies.push({ at, what, detail, meanwhile: JSON.stringify(meanwhile) })
   }
 }
 
