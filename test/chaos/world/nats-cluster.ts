@@ -1,6 +1,6 @@
-import { freePort } from '../../support/free-port.ts'
 import { NatsServer } from '../../support/nats-server.ts'
 import { TcpProxy } from '../../support/tcp-proxy.ts'
+import { stablePort } from './stable-port.ts'
 
 const SIZE = 3
 
@@ -16,7 +16,7 @@ export class NatsCluster implements AsyncDisposable {
 
   /** Resolves when all accept clients. */
   static async start(): Promise<NatsCluster> {
-    const ports = await Promise.all(Array.from({ length: SIZE }, () => freePort()))
+    const ports = await Promise.all(Array.from({ length: SIZE }, () => stablePort()))
     const routes = []
     for (const [to, port] of ports.entries()) {
       for (let from = 0; from < to; from += 1) {
@@ -27,7 +27,7 @@ export class NatsCluster implements AsyncDisposable {
     const servers: NatsServer[] = []
     for (const [index, port] of ports.entries()) {
       const own = routes.filter(({ ends }) => ends[0] === index).map(({ proxy }) => proxy.port)
-      servers.push(await NatsServer.start(settings(port, own)))
+      servers.push(await NatsServer.start(settings(port, own), await stablePort()))
     }
     const end = () => {
       for (const server of servers) void server.kill()

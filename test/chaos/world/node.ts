@@ -2,6 +2,7 @@ import { fileURLToPath } from 'node:url'
 import { GatewayProcess } from '../../support/gateway-process.ts'
 import { TcpProxy } from '../../support/tcp-proxy.ts'
 import { DuplicatingProxy } from './duplicating-proxy.ts'
+import { stablePort } from './stable-port.ts'
 
 const SCRIPT = fileURLToPath(new URL('./chaos-gateway.ts', import.meta.url))
 
@@ -32,17 +33,20 @@ export class Node implements AsyncDisposable {
   readonly duplicator: DuplicatingProxy
   isDuplicating = false
   readonly #options: NodeOptions
+  readonly #port: number
   #process: GatewayProcess | undefined
   #log = ''
   #isStopped = false
 
   private constructor(
     options: NodeOptions,
+    port: number,
     proxies: { front: TcpProxy; toPostgres: TcpProxy; toNats: TcpProxy[] },
     duplicator: DuplicatingProxy,
   ) {
     this.name = options.name
     this.#options = options
+    this.#port = port
     this.front = proxies.front
     this.toPostgres = proxies.toPostgres
     this.toNats = proxies.toNats
@@ -51,12 +55,12 @@ export class Node implements AsyncDisposable {
 
   /** Resolves when it serves. */
   static async start(options: NodeOptions): Promise<Node> {
-    // Nobody listens there yet; the first process' port replaces it.
-    const front = await TcpProxy.before('http://127.0.0.1:1')
+    const port = await stablePort()
+    const front = await TcpProxy.before(`http://127.0.0.1:${port}`)
     const toPostgres = await TcpProxy.before(options.postgresUrl)
     const toNats = await Promise.all(options.natsUrls.map((url) => TcpProxy.before(url)))
     const duplicator = await DuplicatingProxy.before(front.through('http://127.0.0.1'))
-    const node = new Node(options, { front, toPostgres, toNats }, duplicator)
+    const node = new Node(options, port, { front, toPostgres, toNats }, duplicator)
     await node.restart()
     return node
   }
@@ -75,6 +79,7 @@ export class Node implements AsyncDisposable {
   async restart(): Promise<void> {
     const { postgresUrl, natsUrls, clockShiftMs, bug } = this.#options
     const env: Record<string, string> = {
+      PORT: String(this.#port),
       DATABASE_URL: this.toPostgres.through(postgresUrl),
       CLOCK_SHIFT_MS: String(clockShiftMs),
       ...(bug !== undefined && { CHAOS_BUG: bug }),
@@ -86,7 +91,7 @@ export class Node implements AsyncDisposable {
       const started = new GatewayProcess(env, SCRIPT)
       this.#process = started
       const url = await started.url().catch((error: Error) => this.#note(error.message))
-      if (url !== undefined) return this.front.repoint(url)
+      if (url !== undefined) return
       // As an operator's supervisor does.
       await started[Symbol.asyncDispose]()
       if (this.#isStopped || performance.now() > deadline)

@@ -7,9 +7,9 @@ import postgres from 'postgres'
 import { type Account, giveTo } from '../../../src/store/embedded/account.ts'
 import type { Binaries } from '../../../src/store/embedded/binaries.ts'
 import { postgresEnvironment } from '../../../src/store/embedded/postgres-output.ts'
-import { freePort } from '../../support/free-port.ts'
 import { until } from '../../support/wait.ts'
 import { copyCluster } from './cluster-copy.ts'
+import { stablePort } from './stable-port.ts'
 import { toEnd } from './to-end.ts'
 
 const SETTINGS = {
@@ -52,7 +52,7 @@ export class PostgresServer implements AsyncDisposable {
 
   /** Makes a cluster, with role and database `longwave`, and starts it. */
   static async create(folder: string, programs: PostgresPrograms): Promise<PostgresServer> {
-    const server = new PostgresServer(folder, await freePort(), programs)
+    const server = new PostgresServer(folder, await stablePort(), programs)
     await server.#makeFolder()
     const args = ['--pgdata', folder, '--username=postgres', '--auth=trust', '--no-sync']
     const { account, binaries } = programs
@@ -66,7 +66,7 @@ export class PostgresServer implements AsyncDisposable {
 
   /** Makes a standby of this server, which it begins to follow; resolves when it accepts connections. */
   async createStandby(folder: string): Promise<PostgresServer> {
-    const standby = new PostgresServer(folder, await freePort(), this.#programs)
+    const standby = new PostgresServer(folder, await stablePort(), this.#programs)
     await standby.#makeFolder()
     const sql = this.connect('postgres')
     try {
