@@ -43,6 +43,7 @@ export async function runCampaign(world: World, plan: CampaignPlan): Promise<His
   await Promise.allSettled([living, striking])
   await living
   await striking
+  plan.signal?.throwIfAborted()
   time.answered()
   // Nodes that came back last may still be finding their way to Postgres.
   await pause(500)
