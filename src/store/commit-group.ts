@@ -69,7 +69,7 @@ export function newMessage(send: Send, seq: number, createdAt: string): Message 
 
 /** One call, one transaction: `commit_sends` in migrations/0002-functions.sql. A row per send, in order. */
 export async function commitSends(sql: Sql, sends: Send[]): Promise<CommitRow[]> {
-  return sql<CommitRow[]>`
+  const rows = await sql<CommitRow[]>`
     SELECT n, status, seq, at, recipients, inbox_ids, (SELECT current_epoch()) AS database_epoch FROM commit_sends(
       ${sends.map((send) => send.sender_id)}::text[], ${sends.map((send) => send.key)}::text[],
       ${sends.map((send) => `\\x${send.request_hash.toString('hex')}`)}::bytea[],
@@ -77,6 +77,11 @@ export async function commitSends(sql: Sql, sends: Send[]): Promise<CommitRow[]>
       ${sends.map((send) => send.text)}::text[], ${sends.map((send) => send.client_id)}::text[],
       ${sends.map((send) => send.reply_to)}::bigint[],
       ${sends.map((send) => (send.data ? JSON.stringify(send.data) : null))}::text[])`
+  // Nobody may ever be answered with what became of another's send.
+  if (rows.length !== sends.length || rows.some((row, index) => row.n !== index + 1)) {
+    throw new Error('commit_sends answered other rows than it was asked for')
+  }
+  return rows
 }
 
 /** Those of the conversations that nobody holds a lock on just now. */
