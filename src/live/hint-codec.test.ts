@@ -61,5 +61,12 @@ test.each([
   '{"database_epoch":"e1","id":1,',
   '{"database_epoch":"e1","id":1,"type":5}',
 ])('what no node sent is nothing: %s', (text) => {
-  expect(new HintReader().read(Buffer.from(text))).toBeUndefined()
+  const reader = new HintReader()
+  expect(reader.read(Buffer.from(text))).toBeUndefined()
+  // Nor behind one that a node sent, and what nodes send next is read as ever.
+  const announcement = announce('Grüße')
+  const [first, second] = [...payloads(announcement)] as [Buffer, Buffer]
+  expect(reader.read(first)).toBeDefined()
+  expect(reader.read(Buffer.from(text))).toBeUndefined()
+  expect(reader.read(second)).toEqual({ id: 7, database_epoch: 'e1', body: announcement.body })
 })

@@ -50,7 +50,9 @@ export class HintReader {
   read(data: Uint8Array): Hint | undefined {
     const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength)
     const openingLength = this.#opening.length
-    if (openingLength === 0 || this.#opening.compare(bytes, 0, openingLength) !== 0) {
+    // Anybody may publish here: comparing beyond the end of what is shorter would throw, and end the driver's reading.
+    const isLike = openingLength > 0 && bytes.length > openingLength
+    if (!isLike || this.#opening.compare(bytes, 0, openingLength) !== 0) {
       if (!this.#readOpening(bytes)) return undefined
     }
     let at = this.#opening.length
