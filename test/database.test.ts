@@ -94,3 +94,20 @@ test('a connection that breaks in the middle of a result leaves nothing behind f
     expect(rows.length).toBe(3)
   }
 })
+
+test('a connection that died without a word is given up, though others of its pool answer', async () => {
+  await using proxy = await TcpProxy.before(postgres.url)
+  await using database = new Database({ url: proxy.through(postgres.url), maxConnections: 4 })
+  await database.sql`SELECT 1`
+  proxy.hangSome(() => true)
+  await expect(database.sql`SELECT 1`).rejects.toMatchObject({ code: 'ETIMEDOUT' })
+  await database.sql`SELECT 1`
+})
+
+test('one that answers late is not, nor are its idle neighbours', { timeout: 40_000 }, async () => {
+  await using database = new Database({ url: postgres.url, maxConnections: 4 })
+  const pid = () => database.sql`SELECT pg_backend_pid() AS pid, pg_sleep(0.1)`.then(([row]) => row?.pid)
+  const before = await Promise.all([pid(), pid(), pid(), pid()])
+  for (let k = 0; k < 2; k += 1) await database.sql`SELECT pg_sleep(4.8)`
+  expect(new Set(await Promise.all([pid(), pid(), pid(), pid()]))).toEqual(new Set(before))
+})

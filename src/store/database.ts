@@ -102,7 +102,7 @@ export class Database implements AsyncDisposable {
     }
     const sql = withWholeResults(postgres(url, options) as unknown as Sql)
     // What may take any time, as migrations may, cannot be told from a dead connection.
-    if (statement_timeout > 0) watch = new SilenceWatch(sql, statement_timeout + SILENCE_MS)
+    if (statement_timeout > 0) watch = new SilenceWatch(sql, statement_timeout + SILENCE_MS, max)
     const { end } = sql
     return Object.assign(sql, {
       end(how?: { timeout?: number }) {

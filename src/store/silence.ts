@@ -3,46 +3,54 @@ import type { Sql } from './database.ts'
 
 const PROBE_EVERY_MS = 1_000
 
+/** What was heard on a connection so far, and for how many turns nothing more was. */
+type Silence = { bytes: number; turns: number }
+
 /**
  * Finds connections that died without a word: no FIN, no RST, packets dropped. TCP alone would notice after a quarter of
- * an hour. A statement ends by itself at the pool's time-out, so a probe that is not answered a while after it shows one;
- * those of the pool that have been silent for all that time are given up.
+ * an hour. A healthy one is never silent for long: a statement under way ends by itself at the pool's time-out, and the
+ * idle ones are probed in turn. Each is judged by what itself was heard, as one may die while its neighbours live.
  */
 export class SilenceWatch implements Disposable {
   readonly #sql: Sql
-  readonly #limitMs: number
-  readonly #sockets = new Set<Socket>()
+  readonly #patience: number
+  readonly #silences = new Map<Socket, Silence>()
   readonly #timer: NodeJS.Timeout
-  #isProbing = false
+  #probes = 0
 
-  /** `limitMs`: longer than any statement of the pool may take. */
-  constructor(sql: Sql, limitMs: number) {
+  /** `limitMs`: longer than any statement may take; `size`: connections of the pool. */
+  constructor(sql: Sql, limitMs: number, size: number) {
     this.#sql = sql
-    this.#limitMs = limitMs
-    this.#timer = setInterval(() => void this.#probe(), PROBE_EVERY_MS).unref()
+    // So often that even the last of all the idle ones is probed well within the limit.
+    const everyMs = Math.min(PROBE_EVERY_MS, limitMs / (2 * size))
+    this.#patience = Math.ceil(limitMs / everyMs)
+    this.#timer = setInterval(() => this.#turn(), everyMs).unref()
   }
 
   add(socket: Socket): void {
-    this.#sockets.add(socket)
-    socket.once('close', () => this.#sockets.delete(socket))
+    this.#silences.set(socket, { bytes: 0, turns: 0 })
   }
 
   [Symbol.dispose](): void {
     clearInterval(this.#timer)
   }
 
+  /** Turns are counted, not time: a process that was stopped wakes up with time gone by and its answers still unread. */
+  #turn(): void {
+    for (const [socket, silence] of this.#silences) {
+      // Not by its 'close': over TLS the driver takes all listeners off.
+      if (socket.destroyed) this.#silences.delete(socket)
+      else if (socket.bytesRead !== silence.bytes)
+        Object.assign(silence, { bytes: socket.bytesRead, turns: 0 })
+      else if (++silence.turns >= this.#patience) socket.destroy(silent())
+    }
+    if (this.#probes < this.#silences.size) void this.#probe()
+  }
+
   async #probe(): Promise<void> {
-    if (this.#isProbing || this.#sockets.size === 0) return
-    this.#isProbing = true
-    const heard = [...this.#sockets].map((socket) => ({ socket, bytes: socket.bytesRead }))
-    const giveUp = setTimeout(() => {
-      for (const { socket, bytes } of heard) {
-        if (socket.bytesRead === bytes) socket.destroy(silent())
-      }
-    }, this.#limitMs)
+    this.#probes += 1
     await this.#sql`SELECT 1`.catch(() => {})
-    clearTimeout(giveUp)
-    this.#isProbing = false
+    this.#probes -= 1
   }
 }
 
