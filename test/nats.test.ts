@@ -118,6 +118,40 @@ describe('the bus of many nodes', () => {
     await second.kill()
     await until('the first server', () => bus.isUp)
   })
+
+  test('goes to another server, and keeps nothing in memory, when its own takes nothing any more', async () => {
+    await using first = await NatsServer.start()
+    await using second = await NatsServer.start()
+    await second.kill()
+    await using bus = await NatsBus.open(natsConfig({ NATS_URL: `${first.url()},${second.url()}` }), log)
+    const recipients = Array.from({ length: 100 }, (_, n) => `u${n}`)
+    const ids = recipients.map(() => 1)
+    const long = encodeEvent({
+      type: 'announcement',
+      at: '2026-11-21T09:00:00.000Z',
+      text: 'x'.repeat(4_000),
+    })
+    const announceMuch = () => {
+      for (let n = 0; n < 50; n += 1) bus.announce({ recipients, ids, database_epoch: 'e1', body: long })
+    }
+    first.signal('SIGSTOP')
+    announceMuch()
+    await until('silence', () => !bus.isUp)
+    const before = process.memoryUsage().arrayBuffers
+    announceMuch()
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(4 * 1024 * 1024)
+    await second.restart()
+    await until('the second server', () => bus.isUp, 25_000)
+  })
+
+  test('ends at once, also while it is connecting', async () => {
+    await using server = await NatsServer.start()
+    server.signal('SIGSTOP')
+    const bus = await NatsBus.open(natsConfig({ NATS_URL: server.url() }), log)
+    const began = performance.now()
+    await bus[Symbol.asyncDispose]()
+    expect(performance.now() - began).toBeLessThan(500)
+  })
 })
 
 describe('NATS asks who is there', () => {

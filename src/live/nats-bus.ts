@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { connect, credsAuthenticator, ErrorCode, Events, type NatsConnection } from 'nats'
+import { connect, credsAuthenticator, DebugEvents, ErrorCode, Events, type NatsConnection } from 'nats'
 import type { Announcement } from '../protocol/event.ts'
 import { StartError } from '../start-error.ts'
 import type { Bus, Listener, Subscription } from './bus.ts'
@@ -31,7 +31,9 @@ const IN_FORCE_WITHIN_MS = 1_000
 const REFUSALS: string[] = [ErrorCode.AuthorizationViolation, ErrorCode.BadAuthentication, ErrorCode.BadCreds]
 
 /** What the driver's own `publish` ends in; message by message that costs a third of a delivery more. */
-type Outbound = { protocol: { sendCommand(frames: Uint8Array): void } }
+type Internals = {
+  protocol: { sendCommand(frames: Uint8Array): void; transport: { close(): Promise<void> } }
+}
 
 /** A subject that is listened to, on whatever connection there is. */
 type Channel = { subject: string; hear(data: Uint8Array): void; end(): void }
@@ -48,6 +50,9 @@ export class NatsBus implements Bus, AsyncDisposable {
   readonly #channels = new Set<Channel>()
   readonly #onChange: (() => void)[] = []
   readonly #closing = new AbortController()
+  readonly #closed = new Promise<void>((resolve) => {
+    this.#closing.signal.addEventListener('abort', () => resolve())
+  })
   readonly #ended: Promise<void>
   #connection: NatsConnection | undefined
   #isUp = false
@@ -91,10 +96,10 @@ export class NatsBus implements Bus, AsyncDisposable {
 
   announce(announcement: Announcement): void {
     this.#local.announce(announcement)
-    const connection = this.#connection
-    if (!connection) return
+    // A server that does not take what it is sent would be waited for in memory.
+    if (!this.#connection || !this.#isUp) return
     const frames = encodeHints(announcement, announcement.recipients.map(inboxSubject))
-    ;(connection as unknown as Outbound).protocol.sendCommand(frames)
+    internals(this.#connection).protocol.sendCommand(frames)
   }
 
   async subscribe(userId: string, listener: Listener): Promise<Subscription> {
@@ -167,11 +172,14 @@ export class NatsBus implements Bus, AsyncDisposable {
     if (first) await this.#serve(first)
     for (let attempt = 0; !this.#closing.signal.aborted; attempt += 1) {
       await this.#pause(RECONNECT_MS * (0.5 + Math.random()))
-      const connection = await dial(this.#options).catch((error: unknown) => {
-        if (attempt === 0)
+      const dialing = dial(this.#options).catch((error: unknown) => {
+        if (attempt === 0 && !this.#closing.signal.aborted)
           this.#log.warn({ err: error }, 'NATS cannot be reached; the log is read more often until it can')
       })
-      if (connection) await this.#serve(connection)
+      const connection = await Promise.race([dialing, this.#closed])
+      // It may take seconds per server, which whoever drains does not have.
+      if (this.#closing.signal.aborted) void dialing.then((late) => late?.close())
+      else if (connection) await this.#serve(connection)
     }
   }
 
@@ -195,7 +203,11 @@ export class NatsBus implements Bus, AsyncDisposable {
 
   /** A connection that breaks says so before a probe misses its answer. */
   async #noticeDisconnects(connection: NatsConnection): Promise<void> {
-    for await (const { type } of connection.status()) if (type === Events.Disconnect) this.#turn(false)
+    for await (const { type } of connection.status()) {
+      if (type === Events.Disconnect) this.#turn(false)
+      // The driver would first let leave what is on its way, to a server that takes nothing.
+      if (type === DebugEvents.StaleConnection) await internals(connection).protocol.transport.close()
+    }
   }
 
   #turn(isUp: boolean): void {
@@ -210,6 +222,10 @@ export class NatsBus implements Bus, AsyncDisposable {
   #pause(ms: number): Promise<void> {
     return pause(ms, undefined, { signal: this.#closing.signal, ref: false }).catch(() => {})
   }
+}
+
+function internals(connection: NatsConnection): Internals {
+  return connection as unknown as Internals
 }
 
 function dial({ servers, tls, creds, ...login }: NatsOptions): Promise<NatsConnection> {
