@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { Database } from '../src/store/database.ts'
-import { startPostgres, type TestPostgres } from './support/postgres.ts'
+import { offerTls, startPostgres, type TestPostgres } from './support/postgres.ts'
 import { TcpProxy } from './support/tcp-proxy.ts'
 import { until } from './support/wait.ts'
 
@@ -8,11 +8,21 @@ let postgres: TestPostgres
 
 beforeAll(async () => {
   postgres = await startPostgres()
+  await offerTls(postgres)
+  await until('TLS', async () => {
+    await using database = new Database({ url: withTls(postgres.url), maxConnections: 1 })
+    const [row] = await database.sql`SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()`.catch(() => [])
+    return row?.ssl
+  })
 })
 
 afterAll(async () => {
   await postgres?.[Symbol.asyncDispose]()
 })
+
+function withTls(url: string): string {
+  return `${url}?sslmode=require`
+}
 
 type Work = (database: Database, n: number) => Promise<unknown>
 
@@ -28,54 +38,57 @@ const works: Record<string, Work> = {
     }),
 }
 
-test.each(Object.keys(works))(
-  'connections lost under load: every %s ends, and what says it was done is done',
-  async (kind) => {
-    await using proxy = await TcpProxy.before(postgres.url)
-    await using steady = new Database({ url: postgres.url })
-    await steady.sql`CREATE TABLE IF NOT EXISTS written (n int)`
-    await using database = new Database({
-      url: proxy.through(postgres.url),
-      maxConnections: 4,
-      maxTransactions: 4,
-    })
-    const done: number[] = []
-    const lost: number[] = []
-    const under = new Set<Promise<void>>()
-    const run = (n: number) => {
-      const ending = works[kind]?.(database, n).then(
-        () => void done.push(n),
-        (error: { code?: string }) => {
-          expect(error.code).toMatch(/^(ECONN|CONNECTION_|EPIPE|unavailable)/)
-          lost.push(n)
-        },
-      )
-      if (ending) under.add(ending)
-    }
-    let n = 0
-    for (let cut = 0; cut < 20; cut += 1) {
-      for (let k = 0; k < 20; k += 1) run(n++)
-      await new Promise((resolve) => setImmediate(resolve))
-      proxy.cut()
-      for (let k = 0; k < 5; k += 1) run(n++)
-      await new Promise((resolve) => setImmediate(resolve))
-      proxy.restore()
-      for (let k = 0; k < 20; k += 1) run(n++)
-      await Promise.allSettled(under)
-    }
-    await Promise.all(under)
-    expect(done.length + lost.length).toBe(n)
-    expect(done.length).toBeGreaterThan(0)
-    expect(lost.length).toBeGreaterThan(0)
-    if (kind === 'query') return
-    const rows = await steady.sql<
-      { n: number; times: number }[]
-    >`SELECT n, count(*)::int AS times FROM written GROUP BY n`
-    expect(rows.filter((row) => row.times !== 2)).toEqual([])
-    const written = new Set(rows.map((row) => row.n))
-    expect(done.filter((each) => !written.has(each))).toEqual([])
-  },
-)
+test.each([
+  ['query', 'in the clear'],
+  ['transaction', 'in the clear'],
+  ['query', 'over TLS'],
+  ['transaction', 'over TLS'],
+])('connections lost under load: every %s ends, and what says it was done is done, %s', async (kind, how) => {
+  await using proxy = await TcpProxy.before(postgres.url)
+  await using steady = new Database({ url: postgres.url })
+  await steady.sql`CREATE TABLE IF NOT EXISTS written (n int)`
+  await using database = new Database({
+    url: proxy.through(how === 'over TLS' ? withTls(postgres.url) : postgres.url),
+    maxConnections: 4,
+    maxTransactions: 4,
+  })
+  const done: number[] = []
+  const lost: number[] = []
+  const under = new Set<Promise<void>>()
+  const run = (n: number) => {
+    const ending = works[kind]?.(database, n).then(
+      () => void done.push(n),
+      (error: { code?: string }) => {
+        expect(error.code).toMatch(/^(ECONN|CONNECTION_|EPIPE|unavailable)/)
+        lost.push(n)
+      },
+    )
+    if (ending) under.add(ending)
+  }
+  let n = 0
+  for (let cut = 0; cut < 20; cut += 1) {
+    for (let k = 0; k < 20; k += 1) run(n++)
+    await new Promise((resolve) => setImmediate(resolve))
+    proxy.cut()
+    for (let k = 0; k < 5; k += 1) run(n++)
+    await new Promise((resolve) => setImmediate(resolve))
+    proxy.restore()
+    for (let k = 0; k < 20; k += 1) run(n++)
+    await Promise.allSettled(under)
+  }
+  await Promise.all(under)
+  expect(done.length + lost.length).toBe(n)
+  expect(done.length).toBeGreaterThan(0)
+  expect(lost.length).toBeGreaterThan(0)
+  if (kind === 'query') return
+  const rows = await steady.sql<
+    { n: number; times: number }[]
+  >`SELECT n, count(*)::int AS times FROM written GROUP BY n`
+  expect(rows.filter((row) => row.times !== 2)).toEqual([])
+  const written = new Set(rows.map((row) => row.n))
+  expect(done.filter((each) => !written.has(each))).toEqual([])
+  await steady.sql`TRUNCATE written`
+})
 
 test('a connection that breaks in the middle of a result leaves nothing behind for the next query', async () => {
   await using proxy = await TcpProxy.before(postgres.url)

@@ -1,6 +1,7 @@
 import postgres from 'postgres'
 import { arrayTypes } from './array-types.ts'
 import { type Address, connectCoupled } from './coupled-socket.ts'
+import { tlsMode } from './secure-socket.ts'
 import { SilenceWatch } from './silence.ts'
 import { Transactions } from './transactions.ts'
 import { withWholeResults } from './whole-results.ts'
@@ -68,6 +69,7 @@ export class Database implements AsyncDisposable {
   ): Sql {
     const { url, socketDir } = this.#options
     const { statement_timeout = STATEMENT_MS } = settings
+    const tls = tlsMode(url)
     let attempts = 0
     let watch: SilenceWatch | undefined
     const options = {
@@ -83,9 +85,11 @@ export class Database implements AsyncDisposable {
       backoff: (retries: number) => Math.min(0.05 * 2 ** retries, 0.3) * (0.5 + Math.random() / 2),
       onnotice: () => {},
       onclose: onClose,
+      // Done by the socket, where the URL asks for it.
+      ssl: false,
       // An option that the driver takes but does not declare.
       socket: (address: Address) => {
-        const socket = connectCoupled(address, attempts++)
+        const socket = connectCoupled(address, attempts++, tls)
         watch?.add(socket)
         return socket
       },

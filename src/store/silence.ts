@@ -1,7 +1,9 @@
-import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import type { Sql } from './database.ts'
 
 const PROBE_EVERY_MS = 1_000
+
+type Connection = Duplex & { readonly bytesRead: number }
 
 /** What was heard on a connection so far, and for how many turns nothing more was. */
 type Silence = { bytes: number; turns: number }
@@ -14,7 +16,7 @@ type Silence = { bytes: number; turns: number }
 export class SilenceWatch implements Disposable {
   readonly #sql: Sql
   readonly #patience: number
-  readonly #silences = new Map<Socket, Silence>()
+  readonly #silences = new Map<Connection, Silence>()
   readonly #timer: NodeJS.Timeout
   #probes = 0
 
@@ -27,7 +29,7 @@ export class SilenceWatch implements Disposable {
     this.#timer = setInterval(() => this.#turn(), everyMs).unref()
   }
 
-  add(socket: Socket): void {
+  add(socket: Connection): void {
     this.#silences.set(socket, { bytes: 0, turns: 0 })
   }
 
@@ -38,7 +40,6 @@ export class SilenceWatch implements Disposable {
   /** Turns are counted, not time: a process that was stopped wakes up with time gone by and its answers still unread. */
   #turn(): void {
     for (const [socket, silence] of this.#silences) {
-      // Not by its 'close': over TLS the driver takes all listeners off.
       if (socket.destroyed) this.#silences.delete(socket)
       else if (socket.bytesRead !== silence.bytes)
         Object.assign(silence, { bytes: socket.bytesRead, turns: 0 })
