@@ -128,6 +128,7 @@ async function assemble(
   await revocations.start()
   const origins = new Origins(config)
   const node = `${hostname()}-${process.pid}-${randomBytes(2).toString('hex')}`
+  const deployment = await sharedSecret(database, 'deployment')
   const delivery = stack.use(new Delivery(node, now))
   return {
     config,
@@ -144,7 +145,7 @@ async function assemble(
     hub,
     delivery,
     bus,
-    nodes: stack.use(new Nodes(bus, node, () => delivery.load)),
+    nodes: stack.use(new Nodes(bus, { node, deployment }, () => delivery.load)),
     tokens,
     passwords: new Passwords(),
     revocations,

@@ -314,12 +314,23 @@ describe('nodes over NATS', () => {
     // Bob's stream is on the other one.
     await until('both, in order', async () => String(await endpoints(other)) === String([one.url, other.url]))
     await until('both, in order', async () => String(await endpoints(one)) === String([one.url, other.url]))
+    const foreign = await connect({ servers: nats.url() })
+    for (const [n, state] of [
+      { deployment: 'x', endpoint: 'https://foreign.example.org', load: 0 },
+      {},
+    ].entries()) {
+      foreign.publish('longwave.nodes', JSON.stringify({ node: `foreign-${n}`, ...state }))
+    }
+    await foreign.flush()
+    await foreign.close()
     const third = await startGateway(postgres.url, {
       nats: natsConfig({ NATS_URL: nats.url() }),
       publicUrl: 'https://chat.example.org',
     })
     await until('the third', async () => (await endpoints(one)).includes('https://chat.example.org'))
     await until('all three', async () => (await endpoints(third)).length === 3)
+    // Another deployment over the same NATS servers spoke before the third did.
+    expect(await endpoints(one)).toHaveLength(3)
     await third[Symbol.asyncDispose]()
     await until('the third to be gone', async () => (await endpoints(one)).length === 2)
   })

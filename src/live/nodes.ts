@@ -3,6 +3,8 @@ import type { Bus } from './bus.ts'
 /** What a node says of itself. */
 export type NodeState = {
   node: string
+  /** All nodes over one database; others may share their NATS servers. */
+  deployment: string
   /** Where clients reach it; left out where it cannot know. */
   endpoint?: string | undefined
   /** Open streams and parked polls. */
@@ -21,16 +23,16 @@ const ANSWER_MS = 200
 /** The nodes that are alive: each says so over the bus every two seconds, and is forgotten when it does not. */
 export class Nodes implements Disposable {
   readonly #bus: Bus
-  readonly #node: string
+  readonly #self: Pick<NodeState, 'node' | 'deployment'>
   readonly #load: () => number
   readonly #others = new Map<string, Known>()
   #endpoint: string | undefined
   #timer: NodeJS.Timeout | undefined
   #isHere = false
 
-  constructor(bus: Bus, node: string, load: () => number) {
+  constructor(bus: Bus, self: Pick<NodeState, 'node' | 'deployment'>, load: () => number) {
     this.#bus = bus
-    this.#node = node
+    this.#self = self
     this.#load = load
     bus.onBroadcast(TOPIC, (text) => this.#hear(text))
     bus.onChange(() => this.#announceWithin(ANSWER_MS))
@@ -57,7 +59,7 @@ export class Nodes implements Disposable {
   leave(): void {
     this.#isHere = false
     clearTimeout(this.#timer)
-    this.#bus.broadcast(TOPIC, JSON.stringify({ node: this.#node, left: true }))
+    this.#bus.broadcast(TOPIC, JSON.stringify({ ...this.#self, load: 0, left: true }))
   }
 
   [Symbol.dispose](): void {
@@ -65,19 +67,19 @@ export class Nodes implements Disposable {
     clearTimeout(this.#timer)
   }
 
-  #self(): NodeState {
-    return { node: this.#node, endpoint: this.#endpoint, load: this.#load() }
+  #state(): NodeState {
+    return { ...this.#self, endpoint: this.#endpoint, load: this.#load() }
   }
 
   #alive(): NodeState[] {
     const horizon = performance.now() - EXPIRES_MS
     for (const [node, { heardAt }] of this.#others) if (heardAt < horizon) this.#others.delete(node)
-    return [...(this.#isHere ? [this.#self()] : []), ...this.#others.values()]
+    return [...(this.#isHere ? [this.#state()] : []), ...this.#others.values()]
   }
 
   #hear(text: string): void {
     const said = parseState(text)
-    if (!said || said.node === this.#node) return
+    if (!said || said.deployment !== this.#self.deployment || said.node === this.#self.node) return
     if (said.left) {
       this.#others.delete(said.node)
       return
@@ -90,7 +92,7 @@ export class Nodes implements Disposable {
     if (!this.#isHere) return
     clearTimeout(this.#timer)
     const tell = () => {
-      this.#bus.broadcast(TOPIC, JSON.stringify(this.#self()))
+      this.#bus.broadcast(TOPIC, JSON.stringify(this.#state()))
       this.#announceWithin(ANNOUNCE_MS * 2)
     }
     this.#timer = setTimeout(tell, ms * (0.25 + Math.random() / 2)).unref()
@@ -100,7 +102,10 @@ export class Nodes implements Disposable {
 function parseState(text: string): (NodeState & { left?: boolean }) | undefined {
   try {
     const said = JSON.parse(text)
-    return typeof said?.node === 'string' ? said : undefined
+    const { node, endpoint = '', load } = said
+    return typeof node === 'string' && typeof endpoint === 'string' && Number.isFinite(load)
+      ? said
+      : undefined
   } catch {
     return undefined
   }
