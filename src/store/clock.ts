@@ -1,6 +1,8 @@
 import type { Sql } from './database.ts'
 
 const SYNC_EVERY_MS = 30_000
+/** An answer that took longer may have waited before the question was put: it says too little of the time. */
+const ROUND_TRIP_MS = 1_000
 
 /**
  * The time that all nodes share: Postgres' own. Nodes' clocks may be an hour apart, and a token signed by one is judged
@@ -11,6 +13,7 @@ export class Clock implements Disposable {
   readonly #timer: NodeJS.Timeout
   /** What to add to the monotonic clock; until Postgres was asked, what this machine believes. */
   #offset = Date.now() - performance.now()
+  #isSynced = false
 
   constructor(sql: Sql, onError: (error: unknown) => void) {
     this.#sql = sql
@@ -27,7 +30,9 @@ export class Clock implements Disposable {
     const asked = performance.now()
     const [row] = await this.#sql<{ ms: string }[]>`SELECT extract(epoch FROM clock_timestamp()) * 1000 AS ms`
     const answered = performance.now()
-    if (row) this.#offset = Number(row.ms) - (asked + answered) / 2
+    if (!row || (this.#isSynced && answered - asked > ROUND_TRIP_MS)) return
+    this.#offset = Number(row.ms) - (asked + answered) / 2
+    this.#isSynced = true
   }
 
   [Symbol.dispose](): void {
