@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { Database } from '../src/store/database.ts'
+import { freePort } from './support/free-port.ts'
 import { offerTls, startPostgres, type TestPostgres } from './support/postgres.ts'
 import { TcpProxy } from './support/tcp-proxy.ts'
 import { until } from './support/wait.ts'
@@ -115,6 +116,18 @@ test('a connection that died without a word is given up, though others of its po
   proxy.hangSome(() => true)
   await expect(database.sql`SELECT 1`).rejects.toMatchObject({ code: 'ETIMEDOUT' })
   await database.sql`SELECT 1`
+})
+
+test('of several servers the one that is there is found, and where none is that is told', async () => {
+  await using proxy = await TcpProxy.before(postgres.url)
+  const through = new URL(proxy.through(postgres.url))
+  const url = through.href.replace(through.host, `127.0.0.1:${await freePort()},${through.host}`)
+  await using database = new Database({ url, maxConnections: 1 })
+  proxy.cut()
+  await expect(database.sql`SELECT 1`).rejects.toMatchObject({ code: expect.stringMatching(/^ECONN/) })
+  await expect(database.sql`SELECT 1`).rejects.toMatchObject({ code: expect.stringMatching(/^ECONN/) })
+  proxy.restore()
+  await until('the other', () => database.sql`SELECT 1`.then(Boolean, () => false))
 })
 
 test('one that answers late is not, nor are its idle neighbours', { timeout: 40_000 }, async () => {

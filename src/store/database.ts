@@ -70,6 +70,7 @@ export class Database implements AsyncDisposable {
     const { url, socketDir } = this.#options
     const { statement_timeout = STATEMENT_MS } = settings
     const tls = tlsMode(url)
+    let servers: Address | undefined
     let attempts = 0
     let watch: SilenceWatch | undefined
     const options = {
@@ -89,7 +90,10 @@ export class Database implements AsyncDisposable {
       ssl: false,
       // An option that the driver takes but does not declare.
       socket: (address: Address) => {
-        const socket = connectCoupled(address, attempts++, tls)
+        servers ??= { ...address, host: [...address.host] }
+        // Where there are several the driver tries without a pause, and tells nobody, until one answers.
+        address.host.length = 1
+        const socket = connectCoupled(servers, attempts++, tls)
         watch?.add(socket)
         return socket
       },

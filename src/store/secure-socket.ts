@@ -98,7 +98,7 @@ export class SecureSocket extends Duplex {
 
 /** How a `postgres://` URL asks for TLS with `sslmode`; `undefined` where it does not. */
 export function tlsMode(url: string): TlsMode | undefined {
-  const query = new URL(url).searchParams
+  const query = new URLSearchParams(url.split('?')[1])
   const mode = query.get('sslmode') ?? query.get('ssl') ?? 'disable'
   if (mode === 'disable' || mode === 'false') return undefined
   const isVerified = !['allow', 'prefer', 'require'].includes(mode) || query.get('sslrootcert') === 'system'
