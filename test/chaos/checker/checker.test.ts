@@ -243,6 +243,12 @@ test('recovery: from the last sign of a node until another one answers, and the 
   const sends = [aSend({ text: 1, endedAt: 1_500 }), aSend({ text: 2, endedAt: 2_040 })]
   const recovery = measureRecovery({ devices: [device], faults, sends }).get('node killed')
   expect(recovery).toMatchObject({ sends: { p50: 40 }, readers: { p50: 250 }, alone: { count: 1 } })
+  const again = fault({ kind: 'standby restarted', target: 'postgres', beganAt: 2_010, healedAt: 2_030 })
+  const later = measureRecovery({ devices: [], faults: [...faults, again], sends })
+  expect([later.get('node killed')?.sends.count, later.get('standby restarted')?.sends.p50]).toEqual([
+    undefined,
+    10,
+  ])
 })
 
 test('P7 recovery has bounds', () => {

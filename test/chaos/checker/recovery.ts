@@ -29,7 +29,13 @@ export function measureRecovery({
   for (const fault of faults.toSorted((a, b) => a.healedAt - b.healedAt)) {
     while (next < answered.length && (answered[next] ?? 0) < fault.healedAt) next += 1
     const first = answered[next]
-    if (first !== undefined) of(fault.kind).sends.add(first - fault.healedAt)
+    if (first === undefined) continue
+    // While Postgres or its standby is away again, no send can be answered anywhere.
+    const isAwayAgain = faults.some(
+      (each) =>
+        each !== fault && isEverywhere(each) && each.beganAt < first && each.healedAt > fault.healedAt,
+    )
+    if (!isAwayAgain) of(fault.kind).sends.add(first - fault.healedAt)
   }
   for (const device of devices) {
     for (const { lost, from, to } of interruptions(device.connections)) {
