@@ -119,6 +119,22 @@ describe('the bus of many nodes', () => {
     await until('the first server', () => bus.isUp)
   })
 
+  test('goes to a server that was not there when it started', async () => {
+    await using first = await NatsServer.start()
+    await using second = await NatsServer.start()
+    await second.kill()
+    // Each chooses at random which one it tries first.
+    await using buses = new AsyncDisposableStack()
+    const all: Bus[] = []
+    for (let n = 0; n < 6; n += 1) {
+      const config = natsConfig({ NATS_URL: `${first.url()},${second.url()}` })
+      all.push(buses.use(await NatsBus.open(config, log)))
+    }
+    await first.kill()
+    await second.restart()
+    await until('the second server', () => all.every((bus) => bus.isUp))
+  })
+
   test('goes to another server, and keeps nothing in memory, when its own takes nothing any more', async () => {
     await using first = await NatsServer.start()
     await using second = await NatsServer.start()

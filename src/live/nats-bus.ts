@@ -32,7 +32,11 @@ const REFUSALS: string[] = [ErrorCode.AuthorizationViolation, ErrorCode.BadAuthe
 
 /** What the driver's own `publish` ends in; message by message that costs a third of a delivery more. */
 type Internals = {
-  protocol: { sendCommand(frames: Uint8Array): void; transport: { close(): Promise<void> } }
+  protocol: {
+    sendCommand(frames: Uint8Array): void
+    transport: { close(): Promise<void> }
+    servers: { getServers(): { listen: string }[]; addServer(address: string): void }
+  }
 }
 
 /** A subject that is listened to, on whatever connection there is. */
@@ -228,8 +232,8 @@ function internals(connection: NatsConnection): Internals {
   return connection as unknown as Internals
 }
 
-function dial({ servers, tls, creds, ...login }: NatsOptions): Promise<NatsConnection> {
-  return connect({
+async function dial({ servers, tls, creds, ...login }: NatsOptions): Promise<NatsConnection> {
+  const connection = await connect({
     ...login,
     ...(creds !== undefined && { authenticator: credsAuthenticator(new TextEncoder().encode(creds)) }),
     ...(tls && { tls }),
@@ -245,6 +249,11 @@ function dial({ servers, tls, creds, ...login }: NatsOptions): Promise<NatsConne
     pingInterval: PING_EVERY_MS,
     maxPingOut: 2,
   })
+  // The driver forgets those that it did not reach before the first that it did.
+  const known = internals(connection).protocol.servers
+  const listens = new Set(known.getServers().map(({ listen }) => listen))
+  for (const server of servers) if (!listens.has(server)) known.addServer(server)
+  return connection
 }
 
 /** Whether the server answers what it is sent now, however long that takes; false when the connection breaks before. */
