@@ -8,8 +8,10 @@ import type { Person, Society } from './people.ts'
 import type { Session } from './session.ts'
 
 const TIMEOUT_MS = 10_000
-/** Beyond that many under way nothing new is begun: an outage must not pile up without bound. */
-const MAX_UNDER_WAY = 400
+/** Beyond that many under way nothing new is begun. Those that wait for a silent node must not keep the others from being sent to. */
+const MAX_UNDER_WAY = 1_500
+/** Who is refused comes back later each time, up to so many times the first pause. */
+const MAX_BACK_OFF = 4
 const TICK_MS = 20
 
 /** How many of each kind of send, in parts of all. */
@@ -104,9 +106,9 @@ export class Senders {
 
   async #untilAnswered({ session }: Target, record: SendRecord): Promise<void> {
     let node = this.#random.below(this.#campaign.nodeCount)
-    while (!(await this.#try(session, record, node, TIMEOUT_MS))) {
+    for (let pauses = 1; !(await this.#try(session, record, node, TIMEOUT_MS)); pauses += 1) {
       this.#campaign.patience.throwIfAborted()
-      await this.#campaign.pause(this.#random.between(100, 500))
+      await this.#campaign.pause(this.#random.between(100, 500) * Math.min(pauses, MAX_BACK_OFF))
       node = this.#campaign.otherNode(node, this.#random)
     }
   }
