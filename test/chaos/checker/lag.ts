@@ -7,7 +7,7 @@ import { Findings, type Violation } from './violation.ts'
 const MAX_MEDIAN_MS = 300
 const MAX_MS = 5_000
 /** Fewer prove nothing. */
-const MIN_SAMPLES = 500
+const MIN_SAMPLES = 300
 
 /** From sending to being seen by a device that was listening: always, and while nothing was broken. */
 export type Lag = { all: Summary; quiet: Summary }

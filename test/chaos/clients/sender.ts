@@ -21,11 +21,11 @@ export type SendMix = {
   twice: number
   'key reused': number
   'given up': number
+  /** By somebody who has been removed, if there is anybody. */
+  'from outside': number
 }
-const MIX: SendMix = { single: 70, batch: 2, twice: 5, 'key reused': 3, 'given up': 3 }
+const MIX: SendMix = { single: 70, batch: 2, twice: 5, 'key reused': 3, 'given up': 3, 'from outside': 2 }
 const BATCH_SIZE = 8
-/** How often somebody writes who has just been removed. */
-const REMOVED_WRITES = 0.03
 
 type Target = { session: Session; sender: Person; conversation: string }
 
@@ -61,7 +61,7 @@ export class Senders {
   /** Returns how many sends it began. */
   #begin(): number {
     const kind = this.#random.weighted(this.#mix)
-    const target = this.#target()
+    const target = this.#target(kind === 'from outside')
     if (kind === 'batch') return this.#keep(this.#batch(target), BATCH_SIZE)
     if (kind === 'twice') return this.#keep(this.#twice(target), 1)
     if (kind === 'key reused') return this.#keep(this.#reuseKey(target), 2)
@@ -78,10 +78,12 @@ export class Senders {
     return sends
   }
 
-  #target(): Target {
-    const room = this.#random.pick(this.#society.rooms)
-    const isOutside = this.#random.chance(REMOVED_WRITES)
-    const sender = this.#random.pick(isOutside ? room.founders : [...room.members])
+  #target(isOutside: boolean): Target {
+    const { rooms } = this.#society
+    const left = isOutside ? rooms.filter((room) => room.members.size < room.founders.length) : []
+    const room = this.#random.pick(left.length > 0 ? left : rooms)
+    const absent = room.founders.filter((person) => !room.members.has(person))
+    const sender = this.#random.pick(isOutside && absent.length > 0 ? absent : [...room.members])
     return { sender, session: this.#random.pick(sender.devices).session, conversation: room.id }
   }
 
