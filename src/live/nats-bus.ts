@@ -101,9 +101,10 @@ export class NatsBus implements Bus, AsyncDisposable {
   announce(announcement: Announcement): void {
     this.#local.announce(announcement)
     // A server that does not take what it is sent would be waited for in memory.
-    if (!this.#connection || !this.#isUp) return
+    const connection = this.#isUp ? this.#openConnection() : undefined
+    if (!connection) return
     const frames = encodeHints(announcement, announcement.recipients.map(inboxSubject))
-    internals(this.#connection).protocol.sendCommand(frames)
+    internals(connection).protocol.sendCommand(frames)
   }
 
   async subscribe(userId: string, listener: Listener): Promise<Subscription> {
@@ -122,7 +123,7 @@ export class NatsBus implements Bus, AsyncDisposable {
   }
 
   broadcast(topic: string, text: string): void {
-    this.#connection?.publish(`longwave.${topic}`, text)
+    this.#openConnection()?.publish(`longwave.${topic}`, text)
   }
 
   onBroadcast(topic: string, listener: (text: string) => void): void {
@@ -146,12 +147,18 @@ export class NatsBus implements Bus, AsyncDisposable {
     return channel
   }
 
+  /** One that the driver closed for good throws at whoever uses it, before it is noticed here. */
+  #openConnection(): NatsConnection | undefined {
+    return this.#connection?.isClosed() ? undefined : this.#connection
+  }
+
   #attach(channel: Channel): void {
-    if (!this.#connection) return
+    const connection = this.#openConnection()
+    if (!connection) return
     const callback = (error: Error | null, { data }: { data: Uint8Array }) => {
       if (!error) channel.hear(data)
     }
-    const subscription = this.#connection.subscribe(channel.subject, { callback })
+    const subscription = connection.subscribe(channel.subject, { callback })
     channel.end = () => {
       this.#channels.delete(channel)
       subscription.unsubscribe()
@@ -207,8 +214,10 @@ export class NatsBus implements Bus, AsyncDisposable {
 
   /** A connection that breaks says so before a probe misses its answer. */
   async #noticeDisconnects(connection: NatsConnection): Promise<void> {
-    for await (const { type } of connection.status()) {
+    for await (const { type, data } of connection.status()) {
       if (type === Events.Disconnect) this.#turn(false)
+      // A permission that is missing, say: nothing else would tell.
+      if (type === Events.Error) this.#log.warn({ error: data }, 'NATS refuses something')
       // The driver would first let leave what is on its way, to a server that takes nothing.
       if (type === DebugEvents.StaleConnection) await internals(connection).protocol.transport.close()
     }
