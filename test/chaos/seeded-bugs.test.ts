@@ -10,6 +10,8 @@ import { runCampaign } from './run-campaign.ts'
 import { type Ground, World } from './world/world.ts'
 
 const SEED = 7
+/** A race that there was no time for in one run may happen in the next. */
+const RUNS = 3
 const SECONDS = 4
 /** Of the run without a bug: Postgres is away for some of it. */
 const SECONDS_WITHOUT = 8
@@ -34,7 +36,7 @@ const BUGS: Record<Bug, { breaks: Violation['promise']; provoked?: Provocation }
   'keys looked up before the conversation is locked': { breaks: 'P2' },
   'commits that do not wait for the disk': {
     breaks: 'P1',
-    provoked: { faults: { kills: [], others: ['Postgres restarted'] } },
+    provoked: { faults: { kills: [], others: ['Postgres restarted'] }, seconds: 7 },
   },
   'no gap check': { breaks: 'P3', provoked: { transports: { sse: 1, 'long-poll': 1 } } },
   'the log read before subscribing': { breaks: 'P3' },
@@ -69,7 +71,7 @@ async function runShortly(
   const stayMs = isFaithful ? { low: 10_000, high: 10_000 } : { low: 300, high: 1_500 }
   const habits = { stayMs, ...(transports && { transports }) }
   const history = await runCampaign(world, {
-    seed: SEED,
+    seed: SEED + databases,
     seconds,
     census: { people: 8, devicesEach: 2, groups: 5, groupSize: [4, 6], directs: 3, habits },
     activity: {
@@ -94,9 +96,13 @@ describe('the checker', { timeout: 90_000 }, () => {
   })
 
   test.each(Object.entries(BUGS))('finds: %s', async (bug, { breaks, provoked }) => {
-    const { violations } = await runShortly(bug, provoked)
-    const found = Map.groupBy(violations, ({ promise, what }) => `${promise} ${what}`)
-    console.log(`${bug}: ${[...found].map(([kind, of]) => `${kind} (${of.length})`).join(', ')}`)
-    expect(violations.map(({ promise }) => promise)).toContain(breaks)
+    const broken = new Set<string>()
+    for (let runs = 0; runs < RUNS && !broken.has(breaks); runs += 1) {
+      const { violations } = await runShortly(bug, provoked)
+      const found = Map.groupBy(violations, ({ promise, what }) => `${promise} ${what}`)
+      console.log(`${bug}: ${[...found].map(([kind, of]) => `${kind} (${of.length})`).join(', ')}`)
+      for (const { promise } of violations) broken.add(promise)
+    }
+    expect(broken).toContain(breaks)
   })
 })

@@ -60,7 +60,14 @@ export const SQL_BUGS = {
     UNLOCKED,
     spoil('commit_sends', ['  -- The heads are locked', `  ${DAWDLE}\n  -- The heads are locked`]),
   ],
-  'heads locked in random order': [spoil('lock_heads', ['ORDER BY h.user_id FOR', 'ORDER BY random() FOR'])],
+  'heads locked in random order': [
+    spoil(
+      'lock_heads',
+      ['ORDER BY h.user_id FOR', 'ORDER BY random() FOR'],
+      // Before each lock, a moment for somebody else to take the next.
+      ['    SELECT h.last_at FROM', '    SELECT h.last_at, pg_sleep(0.002 * random()) FROM'],
+    ),
+  ],
   'no membership check': [
     spoil('commit_sends', [
       "WHEN m.user_id IS NULL THEN 'not_found'",

@@ -121,6 +121,11 @@ describe('P1, P4 and P6 conversations', () => {
     const right = { anna: order, texts: [1, 2, 3] }
     expect(judge({ ...right, ben: [FOUNDED, one, out, FOUNDED, message(3, 3)] })).toEqual([])
     expect(judge({ ...right, ben: [FOUNDED, hidden, hidden, FOUNDED, message(3, 3)] })).toEqual([])
+    // One more than he could have been told: a read mark of his own.
+    expect(judge({ ...right, ben: [FOUNDED, hidden, hidden, hidden, FOUNDED, message(3, 3)] })).toEqual([])
+    expect(judge({ ...right, ben: [FOUNDED, hidden, FOUNDED, message(3, 3)] })).toEqual([
+      'P1 somebody was not told',
+    ])
   })
 
   test('not told, told too much, told in another order', () => {

@@ -77,19 +77,49 @@ function partOf(order: readonly Step[], { members }: ConversationRecord, user: s
   return part
 }
 
+/** What is hidden was one of the steps due, or something of the user's own, such as a read mark. */
 function compare(expected: Step[], actual: Step[], where: object, findings: Findings): void {
-  for (let index = 0; index < Math.max(expected.length, actual.length); index += 1) {
-    const [due, got] = [expected[index], actual[index]]
-    if (got?.kind === 'hidden' && due) continue
-    if (due && got && nameOf(due) === nameOf(got)) continue
-    const context = { ...where, index, due, got, before: expected.slice(Math.max(0, index - 3), index) }
-    const isTheirs = got === undefined || expected.some((step) => nameOf(step) === nameOf(got))
-    if (!isTheirs) findings.add('P6', 'somebody was told what is not theirs', context)
-    else if (due && !actual.some((step) => nameOf(step) === nameOf(due))) {
-      findings.add('P1', 'somebody was not told', context)
-    } else findings.add('P4', 'somebody was told in another order', context)
-    return
+  const names = expected.map(nameOf)
+  let next = 0
+  let hidden = 0
+  for (const [index, step] of [...actual, END].entries()) {
+    if (step.kind === 'hidden') {
+      hidden += 1
+      continue
+    }
+    const at = step === END ? names.length : names.indexOf(nameOf(step), next)
+    if (at < 0 || at - next > hidden) {
+      const context = {
+        ...where,
+        index,
+        due: expected[next],
+        got: step,
+        before: actual.slice(Math.max(0, index - 3), index),
+      }
+      classify(step, { names, next }, actual, context, findings)
+      return
+    }
+    next = at + 1
+    hidden = 0
   }
+}
+
+/** Behind everything. */
+const END: Step = { kind: 'removed', user: '' }
+
+function classify(
+  got: Step,
+  { names, next }: { names: string[]; next: number },
+  actual: Step[],
+  context: object,
+  findings: Findings,
+): void {
+  const due = names[next]
+  if (got !== END && !names.includes(nameOf(got))) {
+    findings.add('P6', 'somebody was told what is not theirs', context)
+  } else if (due !== undefined && !actual.some((step) => nameOf(step) === due)) {
+    findings.add('P1', 'somebody was not told', context)
+  } else findings.add('P4', 'somebody was told in another order', context)
 }
 
 /** P6: what began after a change of membership was answered comes behind it. */
