@@ -69,5 +69,7 @@ END $$;
 
 -- Draws the epoch anew since this database was found to lack what it once acknowledged; once, whoever else found it too.
 CREATE FUNCTION redraw_epoch(p_epoch text) RETURNS void LANGUAGE sql VOLATILE AS $$
-  UPDATE database_epoch SET epoch = draw_epoch(), drawn_at = now() WHERE epoch = p_epoch
+  UPDATE database_epoch SET epoch = draw_epoch(), drawn_at = now(), place = current_place(),
+      timeline = current_timeline(), synchronous = has_synchronous_standby()
+    WHERE epoch = p_epoch
 $$;
