@@ -27,7 +27,7 @@ const CONNECT_WITHIN_MS = 2_000
 const RECONNECT_MS = 250
 /** The driver gives a silent connection up, and tries another server, after three of these. */
 const PING_EVERY_MS = 3_000
-const IN_FORCE_WITHIN_MS = 1_000
+const FLUSH_WITHIN_MS = 1_000
 const REFUSALS: string[] = [ErrorCode.AuthorizationViolation, ErrorCode.BadAuthentication, ErrorCode.BadCreds]
 
 /** What the driver's own `publish` ends in; message by message that costs a third of a delivery more. */
@@ -82,10 +82,6 @@ export class NatsBus implements Bus, AsyncDisposable {
           'NATS refuses the credentials: check user, password or token in NATS_URL, or NATS_CREDS',
         )
       }
-      log.warn(
-        { err: error },
-        'NATS cannot be reached; messages of other nodes come about a second late until it can',
-      )
       return new NatsBus(options, log, undefined)
     }
   }
@@ -131,12 +127,10 @@ export class NatsBus implements Bus, AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    const connection = this.#connection
     // What was announced just now still leaves.
-    if (connection && this.#isUp)
-      await Promise.race([isAnswered(connection), this.#pause(IN_FORCE_WITHIN_MS)])
+    await this.#flush()
     this.#closing.abort()
-    await connection?.close()
+    await this.#connection?.close()
     await this.#ended
   }
 
@@ -170,13 +164,18 @@ export class NatsBus implements Bus, AsyncDisposable {
    * as soon as it does, all heads are checked.
    */
   #inForce(): Promise<void> {
-    this.#flushing ??= new Promise<void>((resolve) => setImmediate(resolve)).then(async () => {
+    this.#flushing ??= new Promise<void>((resolve) => setImmediate(resolve)).then(() => {
       this.#flushing = undefined
-      const connection = this.#connection
-      if (connection && this.#isUp)
-        await Promise.race([isAnswered(connection), this.#pause(IN_FORCE_WITHIN_MS)])
+      return this.#flush()
     })
     return this.#flushing
+  }
+
+  /** Resolves when the server has taken what it was sent, or has had long enough; at once while it is away. */
+  async #flush(): Promise<void> {
+    const connection = this.#connection
+    if (!connection || !this.#isUp) return
+    await Promise.race([isAnswered(connection), this.#pause(FLUSH_WITHIN_MS)])
   }
 
   async #keepConnected(first: NatsConnection | undefined): Promise<void> {
