@@ -1,3 +1,4 @@
+import type { Node } from '../world/node.ts'
 import type { World } from '../world/world.ts'
 import { aNats, aNode, type Fault, nodeOf } from './fault.ts'
 
@@ -5,6 +6,20 @@ function natsOf(world: World, index: number) {
   const server = world.nats?.servers[index]
   if (!server) throw new Error(`there is no NATS server ${index}`)
   return server
+}
+
+/** A node dies between COMMIT and what comes next. */
+function killedBefore(moment: Parameters<Node['killAt']>[0]): Fault {
+  return {
+    cards: 3,
+    kills: 1,
+    places: aNode,
+    async run({ world, hold }, index) {
+      const node = nodeOf(world, index)
+      await node.killAt(moment, hold(5_000))
+      await node.restart()
+    },
+  }
 }
 
 /** One process dies and comes back. */
@@ -20,26 +35,8 @@ export const KILLS: Record<string, Fault> = {
       await node.restart()
     },
   },
-  'node killed between COMMIT and announcement': {
-    cards: 3,
-    kills: 1,
-    places: aNode,
-    async run({ world, hold }, index) {
-      const node = nodeOf(world, index)
-      await node.killAt('announcement', hold(5_000))
-      await node.restart()
-    },
-  },
-  'node killed between COMMIT and answer': {
-    cards: 3,
-    kills: 1,
-    places: aNode,
-    async run({ world, hold }, index) {
-      const node = nodeOf(world, index)
-      await node.killAt('answer', hold(5_000))
-      await node.restart()
-    },
-  },
+  'node killed between COMMIT and announcement': killedBefore('announcement'),
+  'node killed between COMMIT and answer': killedBefore('answer'),
   'NATS server killed': {
     cards: 2,
     kills: 1,
