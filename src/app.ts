@@ -111,7 +111,11 @@ async function assemble(
   await clock.sync()
   const now = () => clock.now()
   const bus = overrides.bus ?? (await openBus(config, log, stack))
-  const tell: Announce = (announcement) => bus.announce(announcement)
+  const node = `${hostname()}-${process.pid}-${randomBytes(2).toString('hex')}`
+  const deployment = await sharedSecret(database, 'deployment')
+  const delivery = stack.use(new Delivery(node, now))
+  const nodes = stack.use(new Nodes(bus, { node, deployment }, () => delivery.load))
+  const tell: Announce = (announcement) => bus.announce(announcement, nodes.others)
   const announce = overrides.announce?.(tell) ?? tell
   const inbox = new InboxReader(database)
   const hub = stack.use(new Hub(bus, inbox, warn))
@@ -127,9 +131,6 @@ async function assemble(
   const revocations = stack.use(new Revocations(devices, hub, warn))
   await revocations.start()
   const origins = new Origins(config)
-  const node = `${hostname()}-${process.pid}-${randomBytes(2).toString('hex')}`
-  const deployment = await sharedSecret(database, 'deployment')
-  const delivery = stack.use(new Delivery(node, now))
   return {
     config,
     log,
@@ -145,7 +146,7 @@ async function assemble(
     hub,
     delivery,
     bus,
-    nodes: stack.use(new Nodes(bus, { node, deployment }, () => delivery.load)),
+    nodes,
     tokens,
     passwords: new Passwords(),
     revocations,

@@ -16,7 +16,8 @@ import { startPostgres, type TestPostgres } from './support/postgres.ts'
 import { until } from './support/wait.ts'
 
 const log = pino({ level: 'silent' })
-const body = encodeEvent({ type: 'announcement', at: '2026-11-21T09:00:00.000Z', text: 'hello' })
+const at = '2026-11-21T09:00:00.000Z'
+const body = encodeEvent({ type: 'announcement', at, text: 'hello' })
 const CERT = fileURLToPath(new URL('./support/localhost.crt', import.meta.url))
 const KEY = fileURLToPath(new URL('./support/localhost.key', import.meta.url))
 
@@ -34,7 +35,7 @@ async function listen(bus: Bus, userId: string): Promise<Hint[]> {
 }
 
 function announce(bus: Bus, userId: string, id: number): void {
-  bus.announce({ recipients: [userId], ids: [id], database_epoch: 'e1', body })
+  bus.announce({ recipients: [userId], ids: [id], database_epoch: 'e1', body }, 1)
 }
 
 describe('the bus of many nodes', () => {
@@ -135,6 +136,43 @@ describe('the bus of many nodes', () => {
     await until('the second server', () => all.every((bus) => bus.isUp))
   })
 
+  test('what has many recipients for each node goes to all nodes in one piece', async () => {
+    await using server = await NatsServer.start()
+    await using one = await NatsBus.open(natsConfig({ NATS_URL: server.url() }), log)
+    await using other = await NatsBus.open(natsConfig({ NATS_URL: server.url() }), log)
+    const recipients = Array.from({ length: 40 }, (_, n) => `ü ${n}`)
+    const ids = recipients.map((_, n) => n + 1)
+    const [fifth, here] = await Promise.all([listen(other, 'ü 4'), listen(one, 'ü 4')])
+    const stranger = await listen(other, 'somebody else')
+    const observer = await connect({ servers: server.url() })
+    const subjects: string[] = []
+    observer.subscribe('>', { callback: (_, { subject }) => subjects.push(subject) })
+    await observer.flush()
+    const long = encodeEvent({ type: 'announcement', at, text: 'x'.repeat(9_000) })
+    one.announce({ recipients, ids, database_epoch: 'e1', body }, 1)
+    one.announce({ recipients, ids, database_epoch: 'e1', body: long }, 1)
+    one.announce({ recipients, ids, database_epoch: 'e1', body }, 9)
+    await until('all three', () => fifth.length === 3)
+    const hint = { id: 5, database_epoch: 'e1' }
+    expect(fifth).toEqual([{ ...hint, body }, hint, { ...hint, body }])
+    expect(here.map(({ id }) => id)).toEqual([5, 5, 5])
+    expect(stranger).toEqual([])
+    await until('the subjects', () => subjects.length === 42)
+    expect(new Set(subjects.slice(0, 2))).toEqual(new Set(['longwave.hints']))
+    await observer.close()
+  })
+
+  test('what is more than a server takes in one piece goes as a hint each', async () => {
+    await using server = await NatsServer.start('max_payload: 4096')
+    await using one = await NatsBus.open(natsConfig({ NATS_URL: server.url() }), log)
+    await using other = await NatsBus.open(natsConfig({ NATS_URL: server.url() }), log)
+    const recipients = Array.from({ length: 100 }, (_, n) => `${n}-${'x'.repeat(40)}`)
+    const heard = await listen(other, recipients[99] ?? '')
+    one.announce({ recipients, ids: recipients.map((_, n) => n), database_epoch: 'e1', body }, 1)
+    await until('the hint', () => heard.length > 0)
+    expect(heard).toEqual([{ id: 99, database_epoch: 'e1', body }])
+  })
+
   test('goes to another server, and keeps nothing in memory, when its own takes nothing any more', async () => {
     await using first = await NatsServer.start()
     await using second = await NatsServer.start()
@@ -144,11 +182,11 @@ describe('the bus of many nodes', () => {
     const ids = recipients.map(() => 1)
     const long = encodeEvent({
       type: 'announcement',
-      at: '2026-11-21T09:00:00.000Z',
+      at,
       text: 'x'.repeat(4_000),
     })
     const announceMuch = () => {
-      for (let n = 0; n < 50; n += 1) bus.announce({ recipients, ids, database_epoch: 'e1', body: long })
+      for (let n = 0; n < 50; n += 1) bus.announce({ recipients, ids, database_epoch: 'e1', body: long }, 99)
     }
     first.signal('SIGSTOP')
     announceMuch()

@@ -14,7 +14,8 @@ export interface Bus {
   readonly isUp: boolean
   /** Calls `listener` whenever `isUp` has changed. */
   onChange(listener: () => void): void
-  announce(announcement: Announcement): void
+  /** `others`: the nodes there are beside this one, as far as is known. */
+  announce(announcement: Announcement, others: number): void
   /** Resolves when the subscription is in force: what is announced from then on reaches `listener`. */
   subscribe(userId: string, listener: Listener): Promise<Subscription>
   /** Tells all other nodes; lost to those who do not listen just now. */

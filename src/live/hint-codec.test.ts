@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { type Announcement, encodeEvent } from '../protocol/event.ts'
-import { encodeHints, HintReader } from './hint-codec.ts'
+import { encodeAnnouncement, encodeHints, HintReader, readAnnouncement } from './hint-codec.ts'
 
 const at = '2026-11-21T09:00:00.000Z'
 const announce = (text: string, ids = [4211, 7]) => ({
@@ -69,4 +69,21 @@ test.each([
   expect(reader.read(first)).toBeDefined()
   expect(reader.read(Buffer.from(text))).toBeUndefined()
   expect(reader.read(second)).toEqual({ id: 7, database_epoch: 'e1', body: announcement.body })
+})
+
+test.each(['Grüße', 'two\nlines', 'ü'.repeat(4_200)])('one piece for all nodes: %s', (text) => {
+  const { body, ...rest } = announce(text)
+  const piece = encodeAnnouncement({ ...rest, body })
+  expect(readAnnouncement(piece)).toEqual({ ...rest, body: text.length > 1_000 ? undefined : body })
+})
+
+test.each([
+  '',
+  '{}',
+  'null',
+  '{"database_epoch":"e1","ids":[1],"recipients":["a"]}\n',
+  '{"database_epoch":"e1","ids":[1],"recipients":["a"]}\n{"type":5}',
+  '{"database_epoch":"e1","ids":1,"recipients":["a"]}\n{"type":"redacted"}',
+])('what no node sent as one piece is nothing: %s', (text) => {
+  expect(readAnnouncement(Buffer.from(text))).toBeUndefined()
 })

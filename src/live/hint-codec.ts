@@ -1,4 +1,4 @@
-import type { Announcement, EventBody, Hint } from '../protocol/event.ts'
+import type { Announcement, EventBody, Hint, HintsForMany } from '../protocol/event.ts'
 
 /** A longer event (bytes) goes as a hint without its body: whoever serves the inbox reads the log. */
 const MAX_BODY_BYTES = 8 * 1024
@@ -32,6 +32,31 @@ export function encodeHints(
     at += rest.length
   }
   return frames.subarray(0, at)
+}
+
+/**
+ * An announcement to many as one piece for all nodes: a line that says who got the event under which id, then the event
+ * without its id, both JSON. A tenth of the bytes and of the work of a hint each, where most nodes serve some of them.
+ */
+export function encodeAnnouncement({ recipients, ids, database_epoch, body }: Announcement): Buffer {
+  const header = JSON.stringify({ database_epoch, ids, recipients })
+  const fits = Buffer.byteLength(body.json) <= MAX_BODY_BYTES
+  return Buffer.from(fits ? `${header}\n{${body.json}` : header)
+}
+
+/** `undefined` for what no node of ours ever sent. */
+export function readAnnouncement(data: Uint8Array): HintsForMany | undefined {
+  const text = Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString()
+  const end = text.indexOf('\n')
+  try {
+    const { database_epoch, ids, recipients } = JSON.parse(end < 0 ? text : text.slice(0, end))
+    const isOurs = typeof database_epoch === 'string' && Array.isArray(ids) && Array.isArray(recipients)
+    const body = end < 0 ? undefined : readBody(text.slice(end + 2))
+    if (!isOurs || (end >= 0 && !body)) return undefined
+    return { database_epoch, ids, recipients, body }
+  } catch {
+    return undefined
+  }
 }
 
 /**

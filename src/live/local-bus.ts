@@ -1,4 +1,4 @@
-import type { Announcement } from '../protocol/event.ts'
+import type { HintsForMany } from '../protocol/event.ts'
 import type { Bus, Listener, Subscription } from './bus.ts'
 
 /** The bus of a node that is alone: this process. */
@@ -8,7 +8,7 @@ export class LocalBus implements Bus {
 
   onChange(): void {}
 
-  announce({ recipients, ids, database_epoch, body }: Announcement): void {
+  announce({ recipients, ids, database_epoch, body }: HintsForMany): void {
     for (const [index, userId] of recipients.entries()) {
       this.#listeners.get(userId)?.({ id: ids[index] ?? 0, database_epoch, body })
     }

@@ -3,7 +3,7 @@ import { connect, credsAuthenticator, DebugEvents, ErrorCode, Events, type NatsC
 import type { Announcement } from '../protocol/event.ts'
 import { StartError } from '../start-error.ts'
 import type { Bus, Listener, Subscription } from './bus.ts'
-import { encodeHints, HintReader } from './hint-codec.ts'
+import { encodeAnnouncement, encodeHints, HintReader, readAnnouncement } from './hint-codec.ts'
 import { LocalBus } from './local-bus.ts'
 
 export type NatsOptions = {
@@ -19,6 +19,11 @@ export type NatsOptions = {
 }
 
 type Log = { info(fields: object, message: string): void; warn(fields: object, message: string): void }
+
+/** What has many recipients goes to all nodes in one piece. */
+const FOR_MANY = 'longwave.hints'
+/** Recipients for each node there is: from so many on, one piece for all costs less than a hint for each of them. */
+const MANY_PER_NODE = 8
 
 const PROBE_EVERY_MS = 500
 /** A server that has not answered a probe in this time is taken for dead, until it answers. */
@@ -66,6 +71,10 @@ export class NatsBus implements Bus, AsyncDisposable {
     this.#options = options
     this.#log = log
     this.#isUp = connection !== undefined
+    this.#listen(FOR_MANY, (data) => {
+      const hints = readAnnouncement(data)
+      if (hints) this.#local.announce(hints)
+    })
     this.#ended = this.#keepConnected(connection)
   }
 
@@ -94,13 +103,16 @@ export class NatsBus implements Bus, AsyncDisposable {
     this.#onChange.push(listener)
   }
 
-  announce(announcement: Announcement): void {
+  announce(announcement: Announcement, others: number): void {
     this.#local.announce(announcement)
     // A server that does not take what it is sent would be waited for in memory.
     const connection = this.#isUp ? this.#openConnection() : undefined
     if (!connection) return
-    const frames = encodeHints(announcement, announcement.recipients.map(inboxSubject))
-    internals(connection).protocol.sendCommand(frames)
+    const { recipients } = announcement
+    const isForMany = recipients.length >= MANY_PER_NODE * (others + 1)
+    const piece = isForMany ? encodeAnnouncement(announcement) : undefined
+    if (piece && piece.length <= (connection.info?.max_payload ?? 0)) connection.publish(FOR_MANY, piece)
+    else internals(connection).protocol.sendCommand(encodeHints(announcement, recipients.map(inboxSubject)))
   }
 
   async subscribe(userId: string, listener: Listener): Promise<Subscription> {

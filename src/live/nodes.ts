@@ -45,6 +45,11 @@ export class Nodes implements Disposable {
     this.#announceWithin(ANSWER_MS)
   }
 
+  /** How many there are beside this one. */
+  get others(): number {
+    return this.#others.size
+  }
+
   /** Where clients reach the deployment, least loaded first; nodes behind one address are one entry. */
   endpoints(): string[] {
     const loads = new Map<string, number[]>()
@@ -72,9 +77,13 @@ export class Nodes implements Disposable {
   }
 
   #alive(): NodeState[] {
+    this.#forget()
+    return [...(this.#isHere ? [this.#state()] : []), ...this.#others.values()]
+  }
+
+  #forget(): void {
     const horizon = performance.now() - EXPIRES_MS
     for (const [node, { heardAt }] of this.#others) if (heardAt < horizon) this.#others.delete(node)
-    return [...(this.#isHere ? [this.#state()] : []), ...this.#others.values()]
   }
 
   #hear(text: string): void {
@@ -92,6 +101,7 @@ export class Nodes implements Disposable {
     if (!this.#isHere) return
     clearTimeout(this.#timer)
     const tell = () => {
+      this.#forget()
       this.#bus.broadcast(TOPIC, JSON.stringify(this.#state()))
       this.#announceWithin(ANNOUNCE_MS * 2)
     }

@@ -29,6 +29,9 @@ export type Announcement = {
   readonly body: EventBody
 }
 
+/** An announcement as it comes from another node: its body is left out where it is too large to carry. */
+export type HintsForMany = Omit<Announcement, 'body'> & Pick<Hint, 'body'>
+
 export type EventFields = {
   type: EventType
   at: string
