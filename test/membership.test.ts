@@ -96,7 +96,7 @@ describe('a group', () => {
     })
     expect(await rolesOf(member, made.body.id)).toEqual({ [owner.id]: 'owner', [member.id]: 'member' })
     const [event] = await eventsOf(member, made.body.id)
-    const { id, title, data, kind, created_at, last_seq, members_count, history } = made.body
+    const { id, title, data, kind, created_at, system_messages, last_seq, members_count, history } = made.body
     expect(event?.type).toBe('conversation.created')
     expect(event?.conversation).toEqual({
       id,
@@ -107,6 +107,7 @@ describe('a group', () => {
       last_seq,
       members_count,
       history,
+      system_messages,
     })
   })
 
@@ -154,9 +155,13 @@ describe('a group', () => {
     expect((await member.call('PATCH', path, { muted: true })).body.muted).toBe(true)
     expect((await owner.call('GET', path)).body.muted).toBe(false)
     const events = await eventsOf(member, group, after)
-    expect(events.map(({ type }) => type)).toEqual(['conversation.updated', 'conversation.updated'])
-    expect(events.at(-1)?.conversation).toMatchObject({ id: group, title: 'One', data: { b: 2 } })
-    expect(events.at(-1)?.conversation).not.toHaveProperty('muted')
+    // The last one is for their own devices.
+    const types = ['conversation.updated', 'conversation.updated', 'member.updated']
+    expect(events.map(({ type }) => type)).toEqual(types)
+    expect(events[1]?.conversation).toMatchObject({ id: group, title: 'One', data: { b: 2 } })
+    expect(events[1]?.conversation).not.toHaveProperty('muted')
+    expect(events[2]).toMatchObject({ user_id: member.id, role: 'member', muted: true, hidden: false })
+    expect((await eventsOf(owner, group)).filter((event) => 'muted' in event)).toEqual([])
   })
 
   test('lets owner and admins add, the owner alone make admins', async () => {

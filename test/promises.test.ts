@@ -44,7 +44,7 @@ function lateCommit(sender: Person, conversation: string, text: string): HeldTra
     server.url,
     (tx) => tx`
       SELECT * FROM commit_sends(ARRAY[${sender.id}], ARRAY[${randomUUID()}], ARRAY['\\x00'::bytea], ARRAY[${conversation}::uuid],
-        ARRAY[${randomUUID()}::uuid], ARRAY[${text}], ARRAY['late'], ARRAY[NULL::bigint], ARRAY[NULL::text])`,
+        ARRAY[${randomUUID()}::uuid], ARRAY[${text}], ARRAY['late'], ARRAY[NULL::bigint], ARRAY[NULL::text], ARRAY[NULL::text])`,
   )
 }
 

@@ -1,8 +1,10 @@
 import { formatCursor } from '../protocol/cursor.ts'
 import { Problem } from '../protocol/problems.ts'
 import * as schemas from '../protocol/schemas.ts'
+import { updateConversation } from '../store/conversation-changes.ts'
 import { createGroup, type ListPosition, openDirect } from '../store/conversations.ts'
-import { listMembers, markRead, putMember, removeMember, updateConversation } from '../store/members.ts'
+import { listMembers, putMember, removeMember } from '../store/members.ts'
+import { markRead } from '../store/read-marks.ts'
 import { creating } from './creating.ts'
 import { endpoint } from './endpoint.ts'
 import { fitting } from './fitting.ts'
@@ -45,8 +47,15 @@ export const createConversation = (services: Services) =>
           const conversation = await services.conversations.get(me, opened.id, unit.tx)
           return { status: opened.created ? 201 : 200, body: conversation }
         }
-        const { title = null, data = {}, history = 'joined' } = body
-        const id = await createGroup(unit, { owner: me, members: others, title, data, history })
+        const { title = null, data = {}, history = 'joined', system_messages = false } = body
+        const id = await createGroup(unit, {
+          owner: me,
+          members: others,
+          title,
+          data,
+          history,
+          system_messages,
+        })
         return { status: 201, body: await services.conversations.get(me, id, unit.tx) }
       })
     },
@@ -68,7 +77,10 @@ export const listConversations = (services: Services) =>
     },
     async handle({ query, caller }) {
       const after = query.after === undefined ? undefined : parsePosition(query.after)
-      const page = await services.conversations.list(caller.user_id, query.limit + 1, after)
+      const page = await services.conversations.list(caller.user_id, query.limit + 1, {
+        after,
+        hidden: query.hidden,
+      })
       const asked = page.conversations.slice(0, query.limit)
       const { items, cut } = fitting(asked.map((each) => each.conversation))
       const last = asked[items.length - 1]
@@ -107,7 +119,7 @@ export const getConversation = (services: Services) =>
 
 export const changeConversation = (services: Services) =>
   endpoint({
-    summary: 'Change title or data (owner and admins), or my own `muted` and `hidden`',
+    summary: 'Change what all share (owner and admins), or my own `muted` and `hidden`',
     tag: TAG,
     signedIn: true,
     params: schemas.conversationParams,
@@ -115,8 +127,8 @@ export const changeConversation = (services: Services) =>
     answers: { 200: { description: 'As changed.', schema: schemas.conversation } },
     problems: ['not_found', 'forbidden', 'direct_conversation'],
     async handle({ params, body, caller }) {
-      const change = { ...body, conversation: params.id, by: caller.user_id }
-      await services.writer.write((unit) => updateConversation(unit, change))
+      const target = { conversation: params.id, by: caller.user_id }
+      await services.writer.write((unit) => updateConversation(unit, target, body))
       return { status: 200, body: await services.conversations.get(caller.user_id, params.id) }
     },
   })

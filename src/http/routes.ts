@@ -2,6 +2,7 @@ import { sendBatch } from './batch.ts'
 import * as conversations from './conversations.ts'
 import { putCursor } from './devices.ts'
 import type { Endpoint } from './endpoint.ts'
+import * as changes from './message-changes.ts'
 import * as messages from './messages.ts'
 import { getGateway } from './operations.ts'
 import type { Services } from './services.ts'
@@ -40,6 +41,10 @@ export function apiRoutes(services: Services): Routes {
     ['POST', '/v1/conversations/{id}/messages', messages.sendMessage(services)],
     ['GET', '/v1/conversations/{id}/messages', messages.getHistory(services)],
     ['GET', '/v1/conversations/{id}/messages/{seq}', messages.getMessage(services)],
+    ['PATCH', '/v1/conversations/{id}/messages/{seq}', changes.changeMessage(services)],
+    ['DELETE', '/v1/conversations/{id}/messages/{seq}', changes.removeMessage(services)],
+    ['PUT', '/v1/conversations/{id}/messages/{seq}/reactions/{emoji}', changes.putReaction(services)],
+    ['DELETE', '/v1/conversations/{id}/messages/{seq}/reactions/{emoji}', changes.deleteReaction(services)],
     ['POST', '/v1/messages', sendBatch(services)],
 
     ['PUT', '/v1/devices/current/cursor', putCursor(services)],

@@ -111,7 +111,9 @@ export class Subscriber {
   /** What is read again is read as it is now: after these, the remembered past may say what no longer holds. */
   #makesPastStale({ body }: LogEvent): boolean {
     if (body.type === 'member.removed') return body.user_id === this.userId
-    return body.type === 'message.edited' || body.type === 'message.deleted'
+    return (
+      body.type === 'message.edited' || body.type === 'message.deleted' || body.type.startsWith('reaction.')
+    )
   }
 
   #forget(): void {

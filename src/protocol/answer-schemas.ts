@@ -56,6 +56,7 @@ export const conversation = z.object({
   last_seq: z.int(),
   members_count: z.int(),
   history: z.enum(['joined', 'all']),
+  system_messages: z.boolean(),
   last_message: message.nullable(),
   read_seq: z.int(),
   unread_count: z.int(),

@@ -95,3 +95,13 @@ export const seqParameter = whole(0, Number.MAX_SAFE_INTEGER)
 export const idempotencyKey = z
   .string()
   .regex(/^[\x21-\x7e]{1,64}$/, { error: 'must be 1 to 64 visible ASCII characters' })
+
+const LONGEST_EMOJI = 64
+
+/** One emoji in its full form: ❤ and ❤️ are one, so that nobody reacts twice with what looks the same. */
+export const emoji = z
+  .string()
+  .max(LONGEST_EMOJI, { error: 'must be one emoji' })
+  .transform((value) => [value, `${value}\ufe0f`].find((each) => /^\p{RGI_Emoji}$/v.test(each)) ?? '')
+  .refine((value) => value !== '', { error: 'must be one emoji' })
+  .meta({ description: 'One emoji, percent-encoded.', type: 'string' })

@@ -11,19 +11,31 @@ import {
   MAX_WAIT_SECONDS,
   MIN_HEARTBEAT_SECONDS,
 } from './constants.ts'
-import { data, idempotencyKey, seq, seqParameter, text, userId, uuid, whole, words } from './field-schemas.ts'
+import {
+  data,
+  emoji,
+  idempotencyKey,
+  seq,
+  seqParameter,
+  text,
+  userId,
+  uuid,
+  whole,
+  words,
+} from './field-schemas.ts'
 
 /** What the wire takes: the server validates with these, and the OpenAPI document is made of them. */
 
 // Bodies
 
+const flag = z.boolean({ error: 'must be true or false' })
 const username = z.string({ error: 'must be a string' }).regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, {
   error: 'must have 1 to 64 letters, digits, dots, hyphens or underscores and begin with a letter or digit',
 })
 const password = words(8, 256)
 const deviceFields = {
   device_name: words(1, 128).nullish(),
-  cookie: z.boolean({ error: 'must be true or false' }).default(false),
+  cookie: flag.default(false),
 }
 
 export const signUpBody = z.object({
@@ -43,12 +55,14 @@ export const newConversationBody = z.object({
   title: words(1, 256).nullish(),
   data: data.optional(),
   history: z.enum(['joined', 'all'], { error: 'must be "joined" or "all"' }).optional(),
+  system_messages: flag.optional(),
 })
 export const conversationChangeBody = z.object({
   title: words(1, 256).nullish(),
   data: data.optional(),
-  muted: z.boolean({ error: 'must be true or false' }).optional(),
-  hidden: z.boolean({ error: 'must be true or false' }).optional(),
+  system_messages: flag.optional(),
+  muted: flag.optional(),
+  hidden: flag.optional(),
 })
 export const memberBody = z
   .object({
@@ -63,6 +77,12 @@ export const newMessageBody = z.object({
   reply_to: seq.nullish(),
   data: data.nullish(),
 })
+
+export const messageChangeBody = z
+  .object({ text: text.optional(), data: data.nullish() })
+  .refine((change) => change.text !== undefined || change.data !== undefined, {
+    error: 'needs text or data',
+  })
 
 export const batchItem = z.union(
   [
@@ -82,7 +102,7 @@ export const batchBody = z.object({
 
 export const cursorBody = z.object({
   cursor: z.string({ error: 'must be a cursor' }),
-  active: z.boolean({ error: 'must be true or false' }).optional(),
+  active: flag.optional(),
 })
 
 // Parameters
@@ -90,6 +110,7 @@ export const cursorBody = z.object({
 export const conversationParams = z.object({ id: uuid })
 export const memberParams = z.object({ id: uuid, user_id: userId })
 export const messageParams = z.object({ id: uuid, seq: whole(1, Number.MAX_SAFE_INTEGER) })
+export const reactionParams = messageParams.extend({ emoji })
 export const userParams = z.object({ id: userId })
 export const deviceParams = z.object({ device_id: words(1, 128) })
 
@@ -101,6 +122,14 @@ export const usersQuery = z.object({
 export const conversationsQuery = z.object({
   limit: whole(1, 100).default(50),
   after: z.string().optional().meta({ description: 'The `next` of the page before.' }),
+  hidden: z
+    .enum(['true', 'false'], { error: 'must be true or false' })
+    .default('false')
+    .transform((value) => value === 'true')
+    .meta({
+      description: 'Those that I have hidden instead; a new message shows one again.',
+      type: 'boolean',
+    }),
 })
 export const historyQuery = z.object({
   before_seq: seqParameter.optional(),

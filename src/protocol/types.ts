@@ -20,7 +20,8 @@ export type Member = {
   read_seq: number
 }
 
-type Reaction = { emoji: string; count: number; user_ids: string[] }
+/** Who reacted with one emoji; `user_ids` are the first 20. */
+export type Reaction = { emoji: string; count: number; user_ids: string[] }
 
 export type Message = {
   id: string
@@ -53,6 +54,8 @@ export type SharedConversation = {
   last_seq: number
   members_count: number
   history: 'joined' | 'all'
+  /** Whether joins, leaves and titles are told by messages of kind "system". */
+  system_messages: boolean
 }
 
 /** A conversation as one of its members sees it. */

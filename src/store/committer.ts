@@ -67,7 +67,7 @@ export class Committer {
 
   /**
    * Resolves when the message is committed into every member's inbox, or found committed before.
-   * Throws Problem: not_found, idempotency_mismatch, reply_not_found, unavailable (full queue or no Postgres).
+   * Throws Problem: not_found, idempotency_mismatch, reply_not_found, blocked, unavailable (full queue or no Postgres).
    */
   commit(send: Send): Promise<Sent> {
     const bytes = send.text.length * 2 + 512
@@ -136,7 +136,7 @@ export class Committer {
       taken += 1
       // One key twice in a group would violate its own uniqueness: a twin shares the first one's answer, and the
       // same key with other content waits until the first use is there to be compared with.
-      const key = `${pending.send.sender_id}\0${pending.send.key}`
+      const key = `${pending.send.sender_id ?? ''}\0${pending.send.key}`
       const first = group.get(key)
       if (!first) group.set(key, pending)
       else if (first.send.request_hash.equals(pending.send.request_hash)) first.twins.push(pending)
@@ -210,7 +210,7 @@ export class Committer {
   }
 
   #created(pending: Pending, seq: number, at: Date, row: CommitRow): void {
-    const message = newMessage(pending.send, seq, at.toISOString())
+    const message = newMessage(pending.send, row, seq, at.toISOString())
     const recipients = row.recipients ?? []
     this.#rememberSize(pending.send.conversation_id, recipients.length)
     const { conversation_id, created_at } = message

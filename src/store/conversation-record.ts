@@ -10,6 +10,7 @@ export type ConversationRecord = {
   created_at: Date | string
   members_count: number
   last_seq: number
+  system_messages: boolean
 }
 
 /** What is the same for all members. */
@@ -23,5 +24,6 @@ export function toSharedConversation(record: ConversationRecord): SharedConversa
     last_seq: record.last_seq,
     members_count: record.members_count,
     history: record.history,
+    system_messages: record.system_messages,
   }
 }

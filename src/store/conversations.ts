@@ -14,6 +14,7 @@ export type NewGroup = {
   title: string | null
   data: Data
   history: 'joined' | 'all'
+  system_messages: boolean
 }
 
 /** A place in the list of conversations: behind the one with this activity (ms since 1970) and id. */
@@ -25,8 +26,9 @@ export async function createGroup({ tx, append }: Unit, group: NewGroup): Promis
   const members = [...new Set([group.owner, ...group.members])]
   await requireUsers(tx, members)
   const [row] = await tx<ConversationRecord[]>`
-    INSERT INTO conversations (id, kind, title, data, history, created_at, members_count, last_activity_at)
-    SELECT ${id}, 'group', ${group.title}, ${JSON.stringify(group.data)}::text::jsonb, ${group.history}, t.at, ${members.length}, t.at
+    INSERT INTO conversations (id, kind, title, data, history, system_messages, created_at, members_count, last_activity_at)
+    SELECT ${id}, 'group', ${group.title}, ${JSON.stringify(group.data)}::text::jsonb, ${group.history}, ${group.system_messages},
+      t.at, ${members.length}, t.at
     FROM date_trunc('milliseconds', clock_timestamp()) AS t (at) RETURNING *`
   await tx`
     INSERT INTO members (conversation_id, user_id, role, joined_at, from_seq, read_seq)
@@ -87,10 +89,8 @@ type ViewRecord = ConversationRecord & {
   muted: boolean
   hidden: boolean
   unread_count: number
-  last_message:
-    | (Omit<MessageRecord, 'created_at' | 'edited_at' | 'deleted_at'> &
-        Record<'created_at' | 'edited_at' | 'deleted_at', string | null>)
-    | null
+  mention_count: number
+  last_message: MessageRecord | null
   peer: UserRecord | null
 }
 
@@ -98,26 +98,15 @@ function toConversation(record: ViewRecord): Conversation {
   const { last_message: last, peer } = record
   return {
     ...toSharedConversation(record),
-    last_message:
-      last &&
-      toMessage({
-        ...last,
-        created_at: date(last.created_at) ?? new Date(0),
-        edited_at: date(last.edited_at),
-        deleted_at: date(last.deleted_at),
-      }),
+    last_message: last && toMessage(last),
     read_seq: record.read_seq,
     unread_count: record.unread_count,
-    mention_count: 0,
+    mention_count: record.mention_count,
     muted: record.muted,
     hidden: record.hidden,
     role: record.role,
     ...(peer && { peer: toUser(peer) }),
   }
-}
-
-function date(text: string | null): Date | null {
-  return text === null ? null : new Date(text)
 }
 
 /** Conversations as their members see them. */
@@ -135,13 +124,18 @@ export class Conversations {
   }
 
   /** A page of the user's conversations, latest activity first, as one snapshot, and the inbox position it is true at. */
-  async list(user: string, limit: number, after: ListPosition | undefined) {
+  async list(
+    user: string,
+    limit: number,
+    { after, hidden }: { after: ListPosition | undefined; hidden: boolean },
+  ) {
     return this.#database.transaction(async (tx) => {
+      const shown = tx`coalesce(m.hidden_seq >= c.last_seq, false) = ${hidden}`
       const behind = after
         ? tx`(c.last_activity_at, c.id) < (to_timestamp(${after.activity / 1000}::float8), ${after.id}::uuid)`
         : tx`true`
       const page = tx`ORDER BY c.last_activity_at DESC, c.id DESC LIMIT ${limit}`
-      const rows = await this.#select(tx, user, behind, page)
+      const rows = await this.#select(tx, user, tx`${shown} AND ${behind}`, page)
       const [head] = await tx<{ epoch: string; last_id: number }[]>`
         SELECT d.epoch, coalesce(h.last_id, 0) AS last_id FROM database_epoch d LEFT JOIN inbox_heads h ON h.user_id = ${user}`
       return {
@@ -157,18 +151,15 @@ export class Conversations {
   #select(sql: Sql | Transaction, user: string, condition: Fragment, page: Fragment) {
     return sql<ViewRecord[]>`
       SELECT v.*,
-        (SELECT count(*) FROM messages u WHERE u.conversation_id = v.id AND u.seq > v.read_seq
-          AND u.sender_id IS DISTINCT FROM ${user}) AS unread_count,
-        (SELECT jsonb_build_object('id', l.id, 'conversation_id', l.conversation_id, 'seq', l.seq, 'kind', l.kind,
-            'sender_id', l.sender_id, 'text', left(l.text, 8192), 'truncated', octet_length(l.text) > 8192,
-            'client_id', l.client_id, 'reply_to', l.reply_to, 'data', l.data,
-            'created_at', l.created_at, 'edited_at', l.edited_at, 'deleted_at', l.deleted_at)
-          FROM messages l WHERE l.conversation_id = v.id AND l.seq = v.last_seq AND l.seq >= v.from_seq) AS last_message,
+        (SELECT count(*) FROM mentions t WHERE t.user_id = ${user} AND t.conversation_id = v.id AND t.seq > v.read_seq) AS mention_count,
+        (SELECT to_jsonb(l) FROM inline_messages l WHERE l.conversation_id = v.id AND l.seq = v.last_seq AND l.seq >= v.from_seq
+          AND l.created_at = v.last_activity_at) AS last_message,
         (SELECT jsonb_build_object('id', p.id, 'username', p.username, 'display_name', p.display_name,
             'created_at', p.created_at, 'data', p.data)
           FROM members pm JOIN users p ON p.id = pm.user_id
           WHERE v.kind = 'direct' AND pm.conversation_id = v.id AND pm.user_id <> ${user}) AS peer
-      FROM (SELECT c.*, m.role, m.read_seq, m.from_seq, m.muted, m.hidden
+      FROM (SELECT c.*, m.role, m.read_seq, m.from_seq, m.muted, coalesce(m.hidden_seq >= c.last_seq, false) AS hidden,
+          c.last_seq - m.read_seq - m.own_unread AS unread_count
         FROM members m JOIN conversations c ON c.id = m.conversation_id
         WHERE m.user_id = ${user} AND ${condition} ${page}) v
       ORDER BY v.last_activity_at DESC, v.id DESC`

@@ -4,7 +4,7 @@ import { type EventBody, encodeEvent, type LogEvent } from '../protocol/event.ts
 import type { EventType } from '../protocol/types.ts'
 import { type ConversationRecord, toSharedConversation } from './conversation-record.ts'
 import type { Database } from './database.ts'
-import { type MessageRecord, toMessage } from './message-record.ts'
+import { type MessageRecord, messageColumns, toMessage } from './message-record.ts'
 
 /**
  * The epoch of one inbox in one life of the database: no two accounts share one, so that a cursor of another
@@ -46,13 +46,12 @@ export class InboxReader {
    */
   async readAfter(userId: string, epoch: string, after: number, limit: number): Promise<LogEvent[]> {
     const rows = await this.#database.sql<InboxRow[]>`
-      SELECT (SELECT epoch FROM database_epoch) AS database_epoch, i.id AS inbox_id, i.at, i.type, i.conversation_id, i.seq AS message_seq, i.detail,
-        mb.from_seq, to_jsonb(c) AS conversation,
-        m.id, m.seq, m.kind, m.sender_id, left(m.text, 8192) AS text, octet_length(m.text) > 8192 AS truncated,
-        m.client_id, m.reply_to, m.data, m.created_at, m.edited_at, m.deleted_at
+      SELECT (SELECT epoch FROM database_epoch) AS database_epoch, i.id AS inbox_id, i.at, i.type, i.conversation_id AS about_id, i.seq AS message_seq, i.detail,
+        mb.from_seq, to_jsonb(c) AS conversation, ${messageColumns(this.#database.sql)}
       FROM inbox i
       LEFT JOIN members mb ON mb.conversation_id = i.conversation_id AND mb.user_id = i.user_id
-      LEFT JOIN messages m ON m.conversation_id = i.conversation_id AND m.seq = i.seq
+      LEFT JOIN inline_messages m ON m.conversation_id = i.conversation_id AND m.seq = i.seq
+        AND m.created_at = coalesce(i.message_at, i.at)
       LEFT JOIN conversations c ON c.id = i.conversation_id AND i.type IN ('conversation.created', 'conversation.updated')
       WHERE i.user_id = ${userId} AND i.id > ${after} ORDER BY i.id LIMIT ${limit}`
     const [first] = rows
@@ -76,7 +75,7 @@ export class InboxReader {
   }
 }
 
-type InboxRow = Omit<MessageRecord, 'seq'> & {
+type InboxRow = Omit<MessageRecord, 'seq' | 'conversation_id'> & {
   database_epoch: string
   inbox_id: number
   at: Date
@@ -84,28 +83,30 @@ type InboxRow = Omit<MessageRecord, 'seq'> & {
   /** The message's own; null where the event is about none. */
   seq: number | null
   message_seq: number | null
-  conversation_id: string | null
+  about_id: string | null
   from_seq: number | null
   detail: Record<string, unknown> | null
   conversation: ConversationRecord | null
 }
 
 function toEventBody(row: InboxRow, userId: string): EventBody {
-  const { type, conversation_id } = row
+  const { type, about_id: conversation_id } = row
   const at = row.at.toISOString()
   const about = conversation_id ? { conversation_id } : {}
   if (!maySee(row, userId)) return encodeEvent({ type: 'redacted', at, ...about })
   const base = { type, at, ...about }
   if (type.startsWith('message.') && row.seq !== null) {
-    return encodeEvent({ ...base, message: toMessage(row as MessageRecord) })
+    return encodeEvent({ ...base, message: toMessage(row as unknown as MessageRecord) })
   }
   if (row.conversation) return encodeEvent({ ...base, conversation: toSharedConversation(row.conversation) })
+  if (type.startsWith('reaction.'))
+    return encodeEvent({ ...base, ...row.detail, reactions: row.reactions ?? [] })
   return encodeEvent({ ...base, ...row.detail })
 }
 
 /** Who was removed may still learn just that; who joined later sees nothing from before. */
 function maySee(row: InboxRow, userId: string): boolean {
-  if (row.conversation_id === null) return true
+  if (row.about_id === null) return true
   if (row.from_seq === null) return row.type === 'member.removed' && row.detail?.user_id === userId
   return row.message_seq === null || row.message_seq >= row.from_seq
 }

@@ -1,39 +1,14 @@
 import { notFound, Problem } from '../protocol/problems.ts'
-import type { Data, Member, Role } from '../protocol/types.ts'
-import { type ConversationRecord, toSharedConversation } from './conversation-record.ts'
+import type { Member, Role } from '../protocol/types.ts'
+import { idsOf, lockConversation, requireGroup, requireRank } from './conversation-lock.ts'
+import type { ConversationRecord } from './conversation-record.ts'
 import { created } from './conversations.ts'
 import type { Sql, Transaction } from './database.ts'
+import { systemMessage } from './system-messages.ts'
 import type { NewEvent, Unit } from './writer.ts'
 
-type Membership = { user_id: string; role: Role }
-
-/**
- * The conversation and its members, the conversation locked: until COMMIT nobody sends to it, joins or leaves it.
- * Throws Problem not_found unless `user` is a member.
- */
-async function lockConversation(tx: Transaction, id: string, user: string) {
-  const [record] = await tx<
-    ConversationRecord[]
-  >`SELECT * FROM conversations WHERE id = ${id} FOR NO KEY UPDATE`
-  const members = await tx<Membership[]>`
-    SELECT user_id, role FROM members WHERE conversation_id = ${id} ORDER BY joined_at, user_id`
-  const own = members.find((member) => member.user_id === user)
-  if (!record || !own) throw notFound('conversation')
-  return { record, members: [...members], own }
-}
-
-function requireGroup(record: ConversationRecord): void {
-  if (record.kind === 'group') return
-  throw new Problem('direct_conversation', 'Its members cannot change. Create a group for more people.')
-}
-
-function requireRank(allowed: boolean, who: string): void {
-  if (!allowed) throw new Problem('forbidden', `Only ${who} may do this. Ask one of them.`)
-}
-
-function idsOf(members: Membership[]): string[] {
-  return members.map((member) => member.user_id)
-}
+/** A member's new role. */
+type RoleChange = { user_id: string; role: Role }
 
 /** Adds a member, or changes a role; handing over ownership makes the old owner an admin. True if the member is new. */
 export async function putMember(
@@ -50,7 +25,7 @@ export async function putMember(
     if (present.user_id === change.by) {
       throw new Problem('forbidden', 'Make another member the owner; you then become an admin.')
     }
-    const changes: Membership[] = [{ user_id: change.user, role }]
+    const changes: RoleChange[] = [{ user_id: change.user, role }]
     if (role === 'owner') changes.push({ user_id: change.by, role: 'admin' })
     await append(await setRoles(tx, record, idsOf(members), changes))
     return false
@@ -64,7 +39,13 @@ export async function putMember(
   if (members.length >= change.limit) {
     throw new Problem('group_full', `A group has at most ${change.limit} members. Remove someone first.`)
   }
-  await append(await join(tx, record, idsOf(members), { user_id: change.user, role }))
+  const joined = await join(tx, record, idsOf(members), { user_id: change.user, role })
+  const told = await systemMessage(tx, record, [...members.map(({ user_id }) => user_id), change.user], {
+    event: 'member.added',
+    by: change.by,
+    user_id: change.user,
+  })
+  await append([...joined, ...told])
   return true
 }
 
@@ -72,7 +53,7 @@ async function join(
   tx: Transaction,
   record: ConversationRecord,
   others: string[],
-  { user_id, role }: Membership,
+  { user_id, role }: RoleChange,
 ) {
   const added = await tx`
     INSERT INTO members (conversation_id, user_id, role, joined_at, from_seq, read_seq)
@@ -93,7 +74,7 @@ async function setRoles(
   tx: Transaction,
   record: ConversationRecord,
   recipients: string[],
-  changes: Membership[],
+  changes: RoleChange[],
 ) {
   const events: NewEvent[] = []
   for (const { user_id, role } of changes) {
@@ -132,55 +113,12 @@ export async function removeMember(
         { user_id: heir.user_id, role: 'owner' },
       ])
     : []
-  await append([removed, ...handedOver])
-}
-
-export type ConversationChange = {
-  conversation: string
-  by: string
-  title?: string | null | undefined
-  data?: Data | undefined
-  muted?: boolean | undefined
-  hidden?: boolean | undefined
-}
-
-/** Changes what all share (owner and admins of a group) and what is each member's own. */
-export async function updateConversation({ tx, append }: Unit, change: ConversationChange): Promise<void> {
-  const { record, members, own } = await lockConversation(tx, change.conversation, change.by)
-  if (change.muted !== undefined || change.hidden !== undefined) {
-    await tx`
-      UPDATE members SET muted = coalesce(${change.muted ?? null}, muted), hidden = coalesce(${change.hidden ?? null}, hidden)
-      WHERE conversation_id = ${record.id} AND user_id = ${change.by}`
-  }
-  if (change.title === undefined && change.data === undefined) return
-  requireGroup(record)
-  requireRank(own.role !== 'member', "the group's owner and admins")
-  const [updated] = await tx<ConversationRecord[]>`
-    UPDATE conversations SET title = ${change.title === undefined ? record.title : change.title},
-      data = ${JSON.stringify(change.data ?? record.data)}::text::jsonb WHERE id = ${record.id} RETURNING *`
-  if (!updated) return
-  const current = { conversation: toSharedConversation(updated) }
-  await append([
-    { type: 'conversation.updated', conversation_id: record.id, recipients: idsOf(members), current },
-  ])
-}
-
-/** Moves the read mark, never back; the reader's own devices learn of it. */
-export async function markRead(
-  { tx, append }: Unit,
-  mark: { conversation: string; by: string; seq: number },
-): Promise<void> {
-  const { record } = await lockConversation(tx, mark.conversation, mark.by)
-  const seq = Math.min(mark.seq, record.last_seq)
-  const moved = await tx`
-    UPDATE members SET read_seq = ${seq}
-    WHERE conversation_id = ${record.id} AND user_id = ${mark.by} AND read_seq < ${seq} RETURNING 1`
-  if (moved.length === 0) return
-  const [row] = await tx<{ unread_count: number }[]>`
-    SELECT count(*) AS unread_count FROM messages
-    WHERE conversation_id = ${record.id} AND seq > ${seq} AND sender_id IS DISTINCT FROM ${mark.by}`
-  const detail = { seq, unread_count: row?.unread_count ?? 0, mention_count: 0 }
-  await append([{ type: 'conversation.read', conversation_id: record.id, recipients: [mark.by], detail }])
+  const told = await systemMessage(tx, record, idsOf(left), {
+    event: 'member.removed',
+    by: change.by,
+    user_id: gone.user_id,
+  })
+  await append([removed, ...handedOver, ...told])
 }
 
 /** The members in the order in which they joined. Throws Problem not_found for strangers. */

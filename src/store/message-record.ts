@@ -1,7 +1,8 @@
 import { MAX_INLINE_TEXT_BYTES } from '../protocol/constants.ts'
-import type { Data, Message } from '../protocol/types.ts'
+import type { Data, Message, Reaction } from '../protocol/types.ts'
+import type { Fragment, Sql, Transaction } from './database.ts'
 
-/** A row of `messages`, its text perhaps cut by `INLINE_TEXT`. */
+/** A row of `inline_messages`; times are Dates from the driver or strings from `to_jsonb`. */
 export type MessageRecord = {
   id: string
   conversation_id: string
@@ -12,10 +13,18 @@ export type MessageRecord = {
   truncated: boolean
   client_id: string | null
   reply_to: number | null
+  mentions: string[] | null
+  reactions: Reaction[] | null
   data: Data | null
-  created_at: Date
-  edited_at: Date | null
-  deleted_at: Date | null
+  created_at: Date | string
+  edited_at: Date | string | null
+  deleted_at: Date | string | null
+}
+
+/** The columns of a message, of `inline_messages` as `m`. */
+export function messageColumns(sql: Sql | Transaction): Fragment {
+  return sql`m.id, m.conversation_id, m.seq, m.kind, m.sender_id, m.text, m.truncated, m.client_id, m.reply_to,
+    m.mentions, m.reactions, m.data, m.created_at, m.edited_at, m.deleted_at`
 }
 
 const encoder = new TextEncoder()
@@ -41,12 +50,16 @@ export function toMessage(record: MessageRecord): Message {
     text,
     truncated: truncated || record.truncated,
     client_id: record.client_id,
-    created_at: record.created_at.toISOString(),
-    edited_at: record.edited_at?.toISOString() ?? null,
-    deleted_at: record.deleted_at?.toISOString() ?? null,
+    created_at: iso(record.created_at),
+    edited_at: record.edited_at && iso(record.edited_at),
+    deleted_at: record.deleted_at && iso(record.deleted_at),
     reply_to: record.reply_to,
-    mentions: [],
-    reactions: [],
+    mentions: record.mentions ?? [],
+    reactions: record.reactions ?? [],
     data: record.data ?? {},
   }
+}
+
+function iso(time: Date | string): string {
+  return new Date(time).toISOString()
 }

@@ -1,7 +1,7 @@
 import { notFound } from '../protocol/problems.ts'
 import type { Message } from '../protocol/types.ts'
 import type { Sql } from './database.ts'
-import { type MessageRecord, toMessage } from './message-record.ts'
+import { type MessageRecord, messageColumns, toMessage } from './message-record.ts'
 
 /** Which part of a conversation's history: the latest page, or one before, after or around a seq. */
 export type HistoryAnchor = { kind: 'latest' } | { kind: 'before' | 'after' | 'around'; seq: number }
@@ -44,20 +44,16 @@ async function readForwards(
   limit: number,
 ): Promise<Message[]> {
   const rows = await sql<MessageRecord[]>`
-    SELECT ${columns(sql)} FROM messages WHERE conversation_id = ${conversation} AND seq > ${after} ORDER BY seq LIMIT ${limit}`
+    SELECT ${messageColumns(sql)} FROM inline_messages m
+    WHERE m.conversation_id = ${conversation} AND m.seq > ${after} ORDER BY m.seq LIMIT ${limit}`
   return rows.map(toMessage)
 }
 
 async function readBackwards(sql: Sql, conversation: string, before: number, from: number, limit: number) {
   const rows = await sql<MessageRecord[]>`
-    SELECT ${columns(sql)} FROM messages
-    WHERE conversation_id = ${conversation} AND seq < ${before} AND seq >= ${from} ORDER BY seq DESC LIMIT ${limit}`
+    SELECT ${messageColumns(sql)} FROM inline_messages m
+    WHERE m.conversation_id = ${conversation} AND m.seq < ${before} AND m.seq >= ${from} ORDER BY m.seq DESC LIMIT ${limit}`
   return rows.map(toMessage).reverse()
-}
-
-function columns(sql: Sql) {
-  return sql`id, conversation_id, seq, kind, sender_id, left(text, 8192) AS text, octet_length(text) > 8192 AS truncated,
-    client_id, reply_to, data, created_at, edited_at, deleted_at`
 }
 
 /** One message with its whole text, or the part asked for (code points from 0). Throws Problem not_found. */
@@ -77,7 +73,7 @@ export async function readMessage(
     SELECT id, conversation_id, seq, kind, sender_id,
       substring(text FROM ${request.textFrom + 1}::int FOR coalesce(${limit}::int, char_length(text))) AS text,
       ${request.textFrom}::int > 0 OR ${limit}::int < char_length(text) AS truncated,
-      client_id, reply_to, data, created_at, edited_at, deleted_at
+      client_id, reply_to, mentions, reactions, data, created_at, edited_at, deleted_at
     FROM messages WHERE conversation_id = ${request.conversation} AND seq = ${request.seq} AND seq >= ${from}`
   if (!row) throw notFound('message')
   return { ...toMessage({ ...row, text: '' }), text: row.text, truncated: row.truncated === true }

@@ -8,6 +8,8 @@ export type NewEvent = {
   type: Exclude<EventFields['type'], 'redacted'>
   conversation_id: string
   seq?: number
+  /** When the message was created that this is about; needed wherever `seq` is that of an earlier message. */
+  message_at?: Date
   /** The event's own fields, kept in the inbox row. */
   detail?: Record<string, unknown>
   /** Fields that are looked up again when the event is read again, so not kept. */
@@ -66,6 +68,7 @@ async function appendEvents(tx: Transaction, events: readonly NewEvent[]): Promi
     SELECT n, id, at, (SELECT current_epoch()) AS database_epoch FROM append_events(
       ${rows.map((row) => row.user_id)}::text[], ${rows.map((row) => row.event.type)}::text[],
       ${rows.map((row) => row.event.conversation_id)}::uuid[], ${rows.map((row) => row.event.seq ?? null)}::bigint[],
+      ${rows.map((row) => row.event.message_at?.toISOString() ?? null)}::text[],
       ${rows.map((row) => (row.event.detail ? JSON.stringify(row.event.detail) : null))}::text[])`
   const appended = new Map<NewEvent, Appended>()
   for (const [index, { user_id, event }] of rows.entries()) {

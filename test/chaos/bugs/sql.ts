@@ -70,8 +70,8 @@ export const SQL_BUGS = {
   ],
   'no membership check': [
     spoil('commit_sends', [
-      "WHEN m.user_id IS NULL THEN 'not_found'",
-      "WHEN m.user_id IS NULL THEN 'created'",
+      "WHEN g.sender_id IS NOT NULL AND m.user_id IS NULL THEN 'not_found'",
+      "WHEN g.sender_id IS NOT NULL AND m.user_id IS NULL THEN 'created'",
     ]),
   ],
   'members read before the conversation is locked': [
