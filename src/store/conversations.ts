@@ -35,14 +35,22 @@ export async function createGroup({ tx, append }: Unit, group: NewGroup): Promis
     SELECT ${id}, m.id, CASE WHEN m.id = ${group.owner} THEN 'owner' ELSE 'member' END::member_role,
       date_trunc('milliseconds', clock_timestamp()), 1, 0
     FROM unnest(${members}::text[]) AS m (id)`
-  if (row) await append([created(row, members)])
+  if (!row) throw new Error('INSERT INTO conversations returned nothing')
+  const others = members.filter((member) => member !== group.owner)
+  await append([
+    created(row, [group.owner], { role: 'owner', read_seq: 0 }),
+    created(row, others, { role: 'member', read_seq: 0 }),
+  ])
   return id
 }
 
+/** What a conversation is to those for whom it begins here: events alone are enough to know it as the list does. */
+export type Beginning = { role: Role; read_seq: number; peer_id?: string }
+
 /** The event that makes a conversation known. */
-export function created(record: ConversationRecord, recipients: string[]): NewEvent {
+export function created(record: ConversationRecord, recipients: string[], detail: Beginning): NewEvent {
   const current = { conversation: toSharedConversation(record) }
-  return { type: 'conversation.created', conversation_id: record.id, recipients, current }
+  return { type: 'conversation.created', conversation_id: record.id, recipients, detail, current }
 }
 
 async function requireUsers(tx: Transaction, ids: string[]): Promise<void> {
@@ -68,7 +76,14 @@ export async function openDirect(
     const rows = await tx<
       ConversationRecord[]
     >`SELECT * FROM conversations WHERE id = ANY (${[...fresh.keys()]}::uuid[])`
-    await append(rows.map((row) => created(row, [user, fresh.get(row.id) ?? user])))
+    const begin = (row: ConversationRecord, one: string, peer_id: string) =>
+      created(row, [one], { role: 'member', read_seq: 0, peer_id })
+    await append(
+      rows.flatMap((row) => {
+        const peer = fresh.get(row.id) ?? user
+        return [begin(row, user, peer), begin(row, peer, user)]
+      }),
+    )
   }
   return new Map(opened.map((row) => [row.peer, { id: row.conversation_id, created: row.created }]))
 }

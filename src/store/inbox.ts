@@ -95,12 +95,14 @@ function toEventBody(row: InboxRow, userId: string): EventBody {
   const about = conversation_id ? { conversation_id } : {}
   if (!maySee(row, userId)) return encodeEvent({ type: 'redacted', at, ...about })
   const base = { type, at, ...about }
-  if (type.startsWith('message.') && row.seq !== null) {
-    return encodeEvent({ ...base, message: toMessage(row as unknown as MessageRecord) })
+  const message = row.seq === null ? undefined : toMessage(row as unknown as MessageRecord)
+  if (row.conversation) {
+    const conversation = toSharedConversation(row.conversation)
+    return encodeEvent({ ...base, ...row.detail, conversation, ...(message && { last_message: message }) })
   }
-  if (row.conversation) return encodeEvent({ ...base, conversation: toSharedConversation(row.conversation) })
+  if (type.startsWith('message.') && message) return encodeEvent({ ...base, message })
   if (type.startsWith('reaction.'))
-    return encodeEvent({ ...base, ...row.detail, reactions: row.reactions ?? [] })
+    return encodeEvent({ ...base, ...row.detail, reactions: message?.reactions ?? [] })
   return encodeEvent({ ...base, ...row.detail })
 }
 

@@ -4,6 +4,7 @@ import { idsOf, lockConversation, requireGroup, requireRank } from './conversati
 import type { ConversationRecord } from './conversation-record.ts'
 import { created } from './conversations.ts'
 import type { Sql, Transaction } from './database.ts'
+import { type MessageRecord, messageColumns, toMessage } from './message-record.ts'
 import { systemMessage } from './system-messages.ts'
 import type { NewEvent, Unit } from './writer.ts'
 
@@ -64,10 +65,25 @@ async function join(
   const members_count = others.length + 1
   await tx`UPDATE conversations SET members_count = ${members_count} WHERE id = ${record.id}`
   const detail = { user_id, role, members_count }
+  const begun = created({ ...record, members_count }, [user_id], { role, read_seq: record.last_seq })
   return [
-    created({ ...record, members_count }, [user_id]),
+    await withLatest(tx, begun, record),
     { type: 'member.added' as const, conversation_id: record.id, recipients: others, detail },
   ]
+}
+
+/** Whoever may see what was before them is shown the latest of it. */
+async function withLatest(
+  tx: Transaction,
+  begun: NewEvent,
+  { id, history, last_seq }: ConversationRecord,
+): Promise<NewEvent> {
+  if (history !== 'all' || last_seq === 0) return begun
+  const [row] = await tx<(MessageRecord & { created_at: Date })[]>`
+    SELECT ${messageColumns(tx)} FROM inline_messages m WHERE m.conversation_id = ${id} AND m.seq = ${last_seq}`
+  if (!row) throw new Error('the latest message is not there')
+  const current = { ...begun.current, last_message: toMessage(row) }
+  return { ...begun, seq: last_seq, message_at: row.created_at, current }
 }
 
 async function setRoles(
