@@ -13,7 +13,7 @@ export class ClientState {
   apply(event: Event): void {
     const id = event.conversation_id
     if (id === undefined || event.type === 'redacted') return
-    if (event.type === 'conversation.created') return this.#begin(id, event)
+    if (event.type === 'conversation.created') this.#begin(id, event)
     const known = this.conversations.get(id)
     // What comes of a conversation that was left since is the past.
     if (!known) return
