@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util'
 import { NatsServer } from '../test/support/nats-server.ts'
+import { counts } from './counts.ts'
 import { failover } from './failover.ts'
 import { fanout } from './fanout.ts'
 import { groups } from './groups.ts'
@@ -14,7 +15,7 @@ import { type Gateway, startGateway } from './support/gateway.ts'
 import { machineLine, markdownTable, plainTable } from './support/report.ts'
 import { seedWorld, type WorldPlan } from './support/world.ts'
 
-const BENCHES: readonly Bench[] = [sends, groups, fanout, idle, latency, longPoll, nodes, failover]
+const BENCHES: readonly Bench[] = [sends, groups, fanout, idle, latency, longPoll, nodes, failover, counts]
 /** A bench that hangs is ended after this and what it measures. */
 const PATIENCE_MS = 240_000
 

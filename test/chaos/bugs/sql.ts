@@ -1,27 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs'
-
-const MIGRATIONS = new URL('../../../src/store/migrations/', import.meta.url)
-
-type Change = readonly [from: string, to: string]
-
-/** A function of the migrations as they leave it. */
-function functionText(name: string): string {
-  const pattern = new RegExp(`CREATE (?:OR REPLACE )?FUNCTION ${name}\\([\\s\\S]*?\\$\\$;`, 'g')
-  const files = readdirSync(MIGRATIONS).sort()
-  const texts = files.flatMap((file) => readFileSync(new URL(file, MIGRATIONS), 'utf8').match(pattern) ?? [])
-  const last = texts.at(-1)
-  if (!last) throw new Error(`no migration makes the function ${name}`)
-  return last.replace(/^CREATE (OR REPLACE )?FUNCTION/, 'CREATE OR REPLACE FUNCTION')
-}
-
-/** The function with a bug. Throws where the text to spoil is not there once, so that no bug is silently none. */
-function spoil(name: string, ...changes: Change[]): string {
-  return changes.reduce((text, [from, to]) => {
-    const parts = text.split(from)
-    if (parts.length !== 2) throw new Error(`${name} has ${parts.length - 1} times: ${from}`)
-    return parts.join(to)
-  }, functionText(name))
-}
+import { type Change, spoil } from '../../support/sql-functions.ts'
 
 const BEFORE_THE_LOCK = '  PERFORM 1 FROM conversations c WHERE c.id = ANY (p_conversations)'
 const FOR_SENDS = 'h.last_id + row_number() OVER (PARTITION BY m.user_id ORDER BY g.n)'
