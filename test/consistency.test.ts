@@ -1,15 +1,28 @@
-import { expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import type { Gateway } from '../src/app.ts'
 import type { Conversation, Message } from '../src/protocol/types.ts'
 import { Random } from './chaos/random.ts'
 import { ClientState } from './support/client-state.ts'
+import { startGateway } from './support/gateway.ts'
 import { Person } from './support/person.ts'
 import { useGateway } from './support/suite.ts'
 
-const { gateway } = useGateway()
+const { gateway, postgres } = useGateway()
+let other: Gateway
+
+beforeAll(async () => {
+  other = await startGateway(postgres.url)
+})
+
+afterAll(async () => {
+  await other?.[Symbol.asyncDispose]()
+})
 
 const EMOJIS = ['👍', '❤️', '🎉', '🇨🇭', '👩‍🚀']
-const STEPS = 160
-const STEPS_BETWEEN_LOOKS = 16
+const ROUNDS = 12
+/** As many acts go on at once, on two nodes. */
+const AT_ONCE = 4
+const ACTS_PER_ROUND = 16
 
 /** Some people in the same few conversations, doing whatever one may do there. */
 class Crowd {
@@ -76,7 +89,9 @@ class Crowd {
 
   #somewhere() {
     const room = this.#random.pick(this.#rooms)
-    return { person: this.#random.pick(this.people), room, path: `/v1/conversations/${room}` }
+    const person = this.#random.pick(this.people)
+    const node = this.#random.pick([gateway, other])
+    return { person: person.at(node.url), room, path: `/v1/conversations/${room}` }
   }
 
   async #lastSeq(room: string): Promise<number> {
@@ -118,9 +133,9 @@ test.each([1, 2, 3])(
     const crowd = new Crowd(people, new Random(seed))
     await crowd.begin()
     const live = people.map((person) => ({ person, state: new ClientState(person.id), cursor: '0' }))
-    for (let step = 1; step <= STEPS; step += 1) {
-      await crowd.act()
-      if (step % STEPS_BETWEEN_LOOKS !== 0) continue
+    for (let round = 0; round < ROUNDS; round += 1) {
+      for (let acts = 0; acts < ACTS_PER_ROUND; acts += AT_ONCE)
+        await Promise.all(Array.from({ length: AT_ONCE }, () => crowd.act()))
       for (const client of live) {
         const { all, cursor } = await snapshot(client.person)
         const news = await client.person.readAll(client.cursor)
