@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Gateway } from '../src/app.ts'
+import { logEvent } from '../src/protocol/schemas.ts'
 import type { Conversation, Message } from '../src/protocol/types.ts'
 import { Random } from './chaos/random.ts'
 import { ClientState } from './support/client-state.ts'
@@ -140,7 +141,11 @@ test.each([1, 2, 3])(
         const { all, cursor } = await snapshot(client.person)
         const news = await client.person.readAll(client.cursor)
         expect(news.cursor).toBe(cursor)
-        for (const event of news.events) client.state.apply(event)
+        for (const event of news.events) {
+          // Documented to the last field.
+          expect(logEvent.parse(event)).toEqual(event)
+          client.state.apply(event)
+        }
         client.cursor = news.cursor
         const late = new ClientState(client.person.id)
         for (const event of (await client.person.readAll()).events) late.apply(event)

@@ -42,7 +42,7 @@ class Components {
   readonly #registry = z.registry<{ id: string }>()
 
   constructor() {
-    const { user, session, message, conversation, member, poll, problem } = schemas
+    const { user, session, message, conversation, member, logEvent, poll, problem } = schemas
     const named = {
       User: user,
       Session: session,
@@ -50,7 +50,8 @@ class Components {
       Conversation: conversation,
       Member: member,
     }
-    for (const [id, schema] of Object.entries({ ...named, Poll: poll, Problem: problem })) {
+    const events = { Event: logEvent, Poll: poll }
+    for (const [id, schema] of Object.entries({ ...named, ...events, Problem: problem })) {
       this.#registry.add(schema, { id })
     }
   }

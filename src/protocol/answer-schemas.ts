@@ -102,12 +102,6 @@ export const gateway = z.object({
   limits: z.record(z.string(), z.int()),
   vapid_public_key: z.string().nullable(),
 })
-export const poll = z.object({
-  cursor: z.string(),
-  events: z.array(z.object({ id: z.int().nullable(), type: z.string(), at: time }).loose()),
-  has_more: z.boolean(),
-  reset: z.enum(['expired', 'unknown']).optional(),
-})
 export const problem = z.object({
   type: z.string(),
   title: z.string(),
