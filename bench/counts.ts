@@ -1,6 +1,6 @@
 import { functionText, spoil } from '../test/support/sql-functions.ts'
 import { atMost, type Bench, round } from './support/bench.ts'
-import { measureSends, startSender, targetsOf } from './support/sending.ts'
+import { measureSends, type SendRun, startSender, targetsOf } from './support/sending.ts'
 import { randomPairs } from './support/world.ts'
 
 const USERS = 10_000
@@ -23,29 +23,32 @@ export const counts: Bench = {
     const targets = await targetsOf(world, conversations)
     const sender = startSender(stack)
     const { connections, seconds } = context
-    const measure = async (text: string): Promise<number> => {
+    const measure = async (text: string): Promise<SendRun> => {
       await database.with((opened) => opened.sql.unsafe(text))
-      return (await measureSends(sender, gateway, { url: gateway.url, connections, seconds, targets }))
-        .perSecond
+      return measureSends(sender, gateway, { url: gateway.url, connections, seconds, targets })
     }
-    const without: number[] = []
-    const counting: number[] = []
+    const without: SendRun[] = []
+    const counting: SendRun[] = []
     for (let each = 0; each < ROUNDS; each += 1) {
       without.push(await measure(spoil('commit_sends', [COUNTING, ''])))
       counting.push(await measure(functionText('commit_sends')))
     }
-    const [before, after] = [middle(without), middle(counting)]
+    const rates = [without, counting].map((runs) => middle(runs.map(({ perSecond }) => perSecond)))
+    const cpu = [without, counting].map((runs) => middle(runs.map(cpuPer1000)))
+    const [before = 0, after = 0] = rates
     return [
-      {
-        what: 'counts: messages/s without / with unread counts',
-        value: `${round(before)} / ${round(after)}`,
-      },
+      { what: 'counts: messages/s without / with unread counts', value: rates.map(round).join(' / ') },
+      { what: 'counts: CPU per 1,000, gateway and Postgres', value: `${cpu.map(round).join(' / ')} ms` },
       {
         what: 'counts: unread counts cost of the send rate',
         ...atMost(GOAL_PERCENT, (1 - after / before) * 100, '%'),
       },
     ]
   },
+}
+
+function cpuPer1000({ cpu, created }: SendRun): number {
+  return ((cpu.gateway + cpu.postgres) / created) * 1_000_000
 }
 
 function middle(values: readonly number[]): number {
