@@ -12,13 +12,19 @@ import { Origins } from './http/origins.ts'
 import { GatewayServer } from './http/server.ts'
 import type { Services } from './http/services.ts'
 import { buildSite } from './http/site-files.ts'
+import { Audience } from './live/audience.ts'
 import type { Bus } from './live/bus.ts'
 import { Hub } from './live/hub.ts'
 import { LocalBus } from './live/local-bus.ts'
 import { NatsBus } from './live/nats-bus.ts'
 import { Nodes } from './live/nodes.ts'
+import { Receipts } from './live/receipts.ts'
+import { Typing } from './live/typing.ts'
 import { locateDatabase } from './locate-database.ts'
+import { LEASE_MS } from './protocol/constants.ts'
+import type { Passing } from './protocol/passing.ts'
 import { StartError } from './start-error.ts'
+import { startPresence } from './start-presence.ts'
 import { Acknowledgements } from './store/acknowledgements.ts'
 import { Clock } from './store/clock.ts'
 import { type Announce, Committer } from './store/committer.ts'
@@ -28,6 +34,7 @@ import { Devices } from './store/devices.ts'
 import { Housekeeping } from './store/housekeeping.ts'
 import { InboxReader } from './store/inbox.ts'
 import { migrate } from './store/migrate.ts'
+import { readMemberIds } from './store/presence.ts'
 import { sharedSecret } from './store/secrets.ts'
 import { Users } from './store/users.ts'
 import { Writer } from './store/writer.ts'
@@ -57,6 +64,8 @@ export type Overrides = {
   announce?: (announce: Announce) => Announce
   /** One that somebody else looks after. */
   database?: DatabaseOptions
+  /** How long a device's word holds that it is there. */
+  leaseMs?: number
   /** Whoever started it tells where it listens. */
   isWorker?: boolean
 }
@@ -110,21 +119,24 @@ async function assemble(
   const clock = stack.use(new Clock(database.sql, warn))
   await clock.sync()
   const now = () => clock.now()
-  const bus = overrides.bus ?? (await openBus(config, log, stack))
-  const node = `${hostname()}-${process.pid}-${randomBytes(2).toString('hex')}`
   const deployment = await sharedSecret(database, 'deployment')
+  const bus = overrides.bus ?? (await openBus(config, deployment, log, stack))
+  const node = `${hostname()}-${process.pid}-${randomBytes(2).toString('hex')}`
   const delivery = stack.use(new Delivery(node, now))
   const nodes = stack.use(new Nodes(bus, { node, deployment }, () => delivery.load))
   const tell: Announce = (announcement) => bus.announce(announcement, nodes.others)
   const announce = overrides.announce?.(tell) ?? tell
   const inbox = new InboxReader(database)
   const hub = stack.use(new Hub(bus, inbox, warn))
+  const leaseMs = overrides.leaseMs ?? LEASE_MS
+  const audience = new Audience((conversation) => readMemberIds(database.sql, conversation))
+  const pass = (passing: Passing) => bus.pass(passing, nodes.others)
   const committing = database.connect('longwave committer', 1, {
     lock_timeout: 500,
     statement_timeout: COMMIT_MS,
   })
   stack.defer(() => committing.end({ timeout: 2 }))
-  const acknowledgements = new Acknowledgements(database)
+  const acknowledgements = new Acknowledgements(database, leaseMs)
   stack.defer(() => acknowledgements.close())
   const devices = new Devices(database, await sharedSecret(database, 'refresh token successor'))
   const tokens = new AccessTokens(await sharedSecret(database, 'access token'), now)
@@ -144,6 +156,11 @@ async function assemble(
     inbox,
     acknowledgements,
     hub,
+    presence: config.presence
+      ? startPresence({ database, bus, deployment, nodes, hub, leaseMs }, warn, stack)
+      : undefined,
+    typing: new Typing(audience, pass, now),
+    receipts: stack.use(new Receipts(pass, now)),
     delivery,
     bus,
     nodes,
@@ -161,8 +178,13 @@ function reachable(url: string): string | undefined {
   return /\/\/(0\.0\.0\.0|\[::\]):/.test(url) ? undefined : url
 }
 
-async function openBus({ nats }: Config, log: Logger, stack: AsyncDisposableStack): Promise<Bus> {
-  return nats ? stack.use(await NatsBus.open(nats, log)) : new LocalBus()
+async function openBus(
+  { nats }: Config,
+  deployment: string,
+  log: Logger,
+  stack: AsyncDisposableStack,
+): Promise<Bus> {
+  return nats ? stack.use(await NatsBus.open(nats, log, deployment)) : new LocalBus()
 }
 
 async function drainServer(

@@ -28,6 +28,8 @@ export type Config = {
   rateLimits: boolean
   signup: boolean
   directory: boolean
+  /** Whether people are shown when others are there. */
+  presence: boolean
   groupLimit: number
   retentionDays: number
   logLevel: 'debug' | 'info' | 'warn' | 'error' | 'silent'
@@ -119,6 +121,7 @@ const environment = z.object({
   RATE_LIMITS: onOff.default(true),
   SIGNUP: onOff.default(true),
   DIRECTORY: onOff.default(true),
+  PRESENCE: onOff.default(true),
   GROUP_LIMIT: whole(2, 1_000).default(100),
   INBOX_RETENTION_DAYS: whole(1, 3_650).default(30),
   LOG_LEVEL: z
@@ -165,6 +168,7 @@ export function loadConfig(env: NodeJS.ProcessEnv): Config {
     rateLimits: set.RATE_LIMITS,
     signup: set.SIGNUP,
     directory: set.DIRECTORY,
+    presence: set.PRESENCE,
     groupLimit: set.GROUP_LIMIT,
     retentionDays: set.INBOX_RETENTION_DAYS,
     logLevel: set.LOG_LEVEL,

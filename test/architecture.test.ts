@@ -27,7 +27,7 @@ function breaking(from: (file: string) => boolean, to: RegExp): string[] {
 }
 
 const within = (room: string) => (file: string) => file.startsWith(`${room}/`)
-const OURS = /^(http|store|live|delivery|push|client|web|app|config|main|start-error)\b/
+const OURS = /^(http|store|live|delivery|push|client|web|app|config|main|start-error|start-presence)\b/
 
 test('it finds the imports at all', () => {
   expect(arrows).toContainEqual({ from: 'main.ts', to: 'app.ts' })

@@ -30,7 +30,7 @@ function natsConfig(env: Record<string, string>) {
 /** What `listener` heard of `userId` until now. */
 async function listen(bus: Bus, userId: string): Promise<Hint[]> {
   const heard: Hint[] = []
-  await bus.subscribe(userId, (hint) => heard.push(hint))
+  await bus.subscribe(userId, { hint: (hint) => heard.push(hint), pass() {} })
   return heard
 }
 

@@ -1,5 +1,6 @@
 import { type Cursor, formatCursor } from '../protocol/cursor.ts'
 import type { LogEvent } from '../protocol/event.ts'
+import type { PassingEvent } from '../protocol/passing.ts'
 import type { ByeReason, ResetReason } from '../protocol/types.ts'
 
 /** Frames of the event stream format: WHATWG HTML, 9.2. JSON holds no raw CR or LF, so one `data:` line carries any text. */
@@ -19,6 +20,11 @@ export function heartbeatFrame(head: string, at: Date): string {
 /** A log event; `cursorPrefix` is `<epoch>-`. No `event:` line: the plainest client sees it. */
 export function eventFrame(cursorPrefix: string, { id, body }: LogEvent): string {
   return `id: ${cursorPrefix}${id}\ndata: {"id":${id},${body.json}\n\n`
+}
+
+/** An event that passes has neither `id:` nor `event:`: nobody resumes behind it. */
+export function passingFrame({ json }: PassingEvent): string {
+  return `data: ${json}\n\n`
 }
 
 export function resetFrame(cursor: Cursor, reason: ResetReason): string {

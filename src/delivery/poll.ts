@@ -1,7 +1,8 @@
 import type { Feed, Sink } from '../live/feed.ts'
-import { MAX_ANSWER_BYTES } from '../protocol/constants.ts'
+import { MAX_ANSWER_BYTES, PASSING_WAIT_MS } from '../protocol/constants.ts'
 import { formatCursor, type Opening } from '../protocol/cursor.ts'
 import { eventJson, type LogEvent } from '../protocol/event.ts'
+import { type PassingEvent, passingKey } from '../protocol/passing.ts'
 import { Problem } from '../protocol/problems.ts'
 import type { ResetReason } from '../protocol/types.ts'
 import type { Delivery } from './delivery.ts'
@@ -14,6 +15,8 @@ export type PollOptions = {
   onOpen(drain: () => void): void
 }
 
+/** More passing events than a person can look at are not kept for one answer. */
+const MAX_PASSING = 100
 /** What surrounds the events in a poll's answer. */
 const ENVELOPE_BYTES = 256
 
@@ -45,6 +48,10 @@ class PollSink implements Sink {
   readonly #options: PollOptions
   readonly #done: (outcome: string | Error) => void
   readonly #events: string[] = []
+  /** The newest of each kind. */
+  readonly #passing = new Map<string, string>()
+  #liveSince = 0
+  #passingTimer: NodeJS.Timeout | undefined
   #bytes = ENVELOPE_BYTES
   #position: number
   #isFull = false
@@ -73,11 +80,22 @@ class PollSink implements Sink {
     else if (this.#feed.isLive && this.#events.length === 1) setImmediate(() => this.#finish())
   }
 
+  /** Ends the poll only once it has waited a little: else somebody who types would make it a storm of requests. */
+  pass(event: PassingEvent): void {
+    const key = passingKey(event)
+    if (this.#passing.size >= MAX_PASSING && !this.#passing.has(key)) return
+    this.#passing.delete(key)
+    this.#passing.set(key, event.json)
+    const left = this.#liveSince + PASSING_WAIT_MS - performance.now()
+    this.#passingTimer ??= setTimeout(() => this.#finish(), Math.max(left, 0))
+  }
+
   room(): undefined {
     return undefined
   }
 
   live(): void {
+    this.#liveSince = performance.now()
     if (this.#events.length > 0 || this.#options.waitMs === 0) this.#finish()
     else this.#timer = setTimeout(() => this.#finish(), this.#options.waitMs)
   }
@@ -102,13 +120,23 @@ class PollSink implements Sink {
     const { epoch, head } = this.#feed
     const cursor = formatCursor({ epoch, id: this.#position })
     const hasMore = this.#isFull || this.#position < head
-    this.#settle(`{"cursor":"${cursor}","events":[${this.#events.join(',')}],"has_more":${hasMore}}`)
+    const events = [...this.#events, ...this.#passingThatFit()].join(',')
+    this.#settle(`{"cursor":"${cursor}","events":[${events}],"has_more":${hasMore}}`)
+  }
+
+  #passingThatFit(): string[] {
+    if (this.#isFull) return []
+    return [...this.#passing.values()].filter((json) => {
+      this.#bytes += Buffer.byteLength(json) + 1
+      return this.#bytes <= MAX_ANSWER_BYTES
+    })
   }
 
   #settle(outcome: string | Error): void {
     if (this.#isDone) return
     this.#isDone = true
     clearTimeout(this.#timer)
+    clearTimeout(this.#passingTimer)
     this.#done(outcome)
   }
 }

@@ -1,11 +1,21 @@
 import type { ServerResponse } from 'node:http'
 import type { Feed, Sink } from '../live/feed.ts'
-import { MAX_ANSWER_BYTES, RETRY_MS, SLICE_LINGER_MS, SLICE_MAX_MS } from '../protocol/constants.ts'
+import { RETRY_MS } from '../protocol/constants.ts'
 import { formatCursor, type Opening } from '../protocol/cursor.ts'
 import type { LogEvent } from '../protocol/event.ts'
+import type { PassingEvent } from '../protocol/passing.ts'
 import type { ByeReason, ResetReason } from '../protocol/types.ts'
 import type { Delivery } from './delivery.ts'
-import { byeFrame, eventFrame, heartbeatFrame, helloFrame, paddingFrame, resetFrame } from './frames.ts'
+import {
+  byeFrame,
+  eventFrame,
+  heartbeatFrame,
+  helloFrame,
+  paddingFrame,
+  passingFrame,
+  resetFrame,
+} from './frames.ts'
+import { Slice } from './slice.ts'
 
 export type StreamOptions = {
   contentType: 'text/event-stream' | 'application/octet-stream'
@@ -16,8 +26,6 @@ export type StreamOptions = {
   /** When the stream ends by itself (ms, monotonic), and why. */
   deadline: { at: number; reason: ByeReason }
 }
-
-type Slice = { left: number; bytes: number; timer: NodeJS.Timeout | undefined }
 
 /** What one response buffers before its reader falls back to the log (UTF-16 units here, bytes in the response) … */
 export const STREAM_BUFFER_BYTES = 64 * 1024
@@ -88,7 +96,8 @@ export class SseStream implements Sink {
     if (opening.reset) this.#out += resetFrame({ epoch: opening.epoch, id: opening.after }, opening.reset)
     this.flush()
     this.#pulseSlot = this.#delivery.pulse.schedule(this, this.#nextBeat())
-    if (this.#options.limit !== undefined) this.#beginSlice(this.#options.limit)
+    const { limit } = this.#options
+    if (limit !== undefined) this.#slice = new Slice(limit, () => this.#finish(this.#out))
     setImmediate(() => {
       if (this.#hasEnded) return
       this.#out += this.#heartbeat()
@@ -101,10 +110,25 @@ export class SseStream implements Sink {
 
   push(event: LogEvent): void {
     const frame = eventFrame(this.#cursorPrefix, event)
-    if (this.#slice && !this.#takeIntoSlice(this.#slice, frame)) return
+    if (this.#slice) {
+      const { fits, isFull } = this.#slice.take(frame)
+      if (isFull) {
+        this.#finish(this.#out + (fits ? frame : ''))
+        return
+      }
+    }
     this.#out += frame
     this.#markDirty()
     if (this.#isBlocked || this.#out.length > STREAM_BUFFER_BYTES) this.#feed.fallBehind()
+  }
+
+  /** Whoever does not keep up misses it. */
+  pass(event: PassingEvent): void {
+    if (this.#isBlocked || this.#out.length > STREAM_BUFFER_BYTES) return
+    const frame = passingFrame(event)
+    if (this.#slice?.takePassing(frame) === false) return
+    this.#out += frame
+    this.#markDirty()
   }
 
   room(): Promise<void> | undefined {
@@ -186,7 +210,7 @@ export class SseStream implements Sink {
     this.#feed[Symbol.dispose]()
     this.#delivery.streams.delete(this)
     this.#delivery.pulse.cancel(this, this.#pulseSlot)
-    clearTimeout(this.#slice?.timer)
+    this.#slice?.[Symbol.dispose]()
   }
 
   #hello({ epoch, head, after }: Opening): string {
@@ -214,25 +238,6 @@ export class SseStream implements Sink {
     if (this.#isDirty) return
     this.#isDirty = true
     this.#delivery.flusher.add(this)
-  }
-
-  #beginSlice(limit: number): void {
-    const timer = setTimeout(() => this.#finish(this.#out), SLICE_MAX_MS)
-    this.#slice = { left: limit, bytes: 0, timer }
-  }
-
-  /** False when the slice is full without this frame. */
-  #takeIntoSlice(slice: Slice, frame: string): boolean {
-    const isFirst = slice.bytes === 0
-    slice.bytes += Buffer.byteLength(frame)
-    slice.left -= 1
-    if (isFirst) {
-      clearTimeout(slice.timer)
-      slice.timer = setTimeout(() => this.#finish(this.#out), SLICE_LINGER_MS)
-    }
-    const fits = isFirst || slice.bytes <= MAX_ANSWER_BYTES
-    if (!fits || slice.left === 0) this.#finish(this.#out + (fits ? frame : ''))
-    return fits && slice.left > 0
   }
 }
 

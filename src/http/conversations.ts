@@ -196,7 +196,8 @@ export const putRead = (services: Services) =>
     problems: ['not_found'],
     async handle({ params, body, caller }) {
       const mark = { conversation: params.id, by: caller.user_id, seq: body.seq }
-      await services.writer.write((unit) => markRead(unit, mark))
+      const moved = await services.writer.write((unit) => markRead(unit, mark))
+      if (moved) services.receipts.moved(moved)
       return { status: 204 }
     },
   })

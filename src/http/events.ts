@@ -59,8 +59,12 @@ export async function serveEvents(
     const isGood = typeof asked === 'object' && !feed.opening.reset
     const acknowledged = isGood ? acknowledge(services, caller, asked) : undefined
     // Its 'close' is over: nobody would end what is begun now.
-    if (isGone) dispose(feed)
-    else if (form === 'poll') await answerPoll(services, response, feed, query, acknowledged)
+    if (isGone) {
+      dispose(feed)
+      return
+    }
+    beThere(services, response, caller)
+    if (form === 'poll') await answerPoll(services, response, feed, query, acknowledged)
     else {
       forgetHeaders(incoming)
       openStream(services, response, feed, { form, query, caller })
@@ -75,6 +79,12 @@ export async function serveEvents(
 
 function dispose(feed: Feed): void {
   feed[Symbol.dispose]()
+}
+
+/** Whoever reads is there, until the answer has ended or the connection has. */
+function beThere({ presence }: Services, response: ServerResponse, { user_id, device_id }: Caller): void {
+  const visit = presence?.arrive({ user_id, device_id })
+  if (visit) response.once('close', () => visit[Symbol.dispose]())
 }
 
 /** Whoever was signed out before the feed could be told of it, while it was being opened. */

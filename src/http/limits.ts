@@ -9,6 +9,8 @@ const RULES = {
   failed_sign_in: { points: 20, duration: 600 },
   /** Messages (each recipient of a multicast counts), per user. */
   send: { points: 3_000, duration: 60 },
+  /** Words that somebody types, per user: a client sends one in three seconds. */
+  typing: { points: 120, duration: 60 },
   /** Everything else that changes something, per user. */
   write: { points: 1_200, duration: 60 },
 } as const
@@ -26,6 +28,7 @@ export class Limits {
           sign_up: make('sign_up'),
           failed_sign_in: make('failed_sign_in'),
           send: make('send'),
+          typing: make('typing'),
           write: make('write'),
         }
       : undefined

@@ -5,6 +5,7 @@ import type { Endpoint } from './endpoint.ts'
 import * as changes from './message-changes.ts'
 import * as messages from './messages.ts'
 import { getGateway } from './operations.ts'
+import * as presence from './presence.ts'
 import type { Services } from './services.ts'
 import * as sessions from './sessions.ts'
 import * as users from './users.ts'
@@ -37,6 +38,7 @@ export function apiRoutes(services: Services): Routes {
     ['PUT', '/v1/conversations/{id}/members/{user_id}', conversations.putConversationMember(services)],
     ['DELETE', '/v1/conversations/{id}/members/{user_id}', conversations.deleteConversationMember(services)],
     ['PUT', '/v1/conversations/{id}/read', conversations.putRead(services)],
+    ['POST', '/v1/conversations/{id}/typing', presence.postTyping(services)],
 
     ['POST', '/v1/conversations/{id}/messages', messages.sendMessage(services)],
     ['GET', '/v1/conversations/{id}/messages', messages.getHistory(services)],
@@ -48,5 +50,6 @@ export function apiRoutes(services: Services): Routes {
     ['POST', '/v1/messages', sendBatch(services)],
 
     ['PUT', '/v1/devices/current/cursor', putCursor(services)],
+    ['GET', '/v1/presence', presence.getPresence(services)],
   ]
 }

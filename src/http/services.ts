@@ -4,6 +4,9 @@ import type { Delivery } from '../delivery/delivery.ts'
 import type { Bus } from '../live/bus.ts'
 import type { Hub } from '../live/hub.ts'
 import type { Nodes } from '../live/nodes.ts'
+import type { Presence } from '../live/presence.ts'
+import type { Receipts } from '../live/receipts.ts'
+import type { Typing } from '../live/typing.ts'
 import type { Acknowledgements } from '../store/acknowledgements.ts'
 import type { Committer } from '../store/committer.ts'
 import type { Conversations } from '../store/conversations.ts'
@@ -35,6 +38,10 @@ export type Services = {
   bus: Bus
   nodes: Nodes
   hub: Hub
+  /** Left out where the operator wants none. */
+  presence: Presence | undefined
+  typing: Typing
+  receipts: Receipts
   delivery: Delivery
   tokens: AccessTokens
   passwords: Passwords

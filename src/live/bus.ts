@@ -1,6 +1,12 @@
 import type { Announcement, Hint } from '../protocol/event.ts'
+import type { Passing, PassingEvent } from '../protocol/passing.ts'
 
-export type Listener = (hint: Hint) => void
+/** Who listens on one inbox. */
+export type Listener = {
+  hint(hint: Hint): void
+  /** What is in no log. */
+  pass(event: PassingEvent): void
+}
 
 /** A subscription in force; disposing of it ends it. */
 export type Subscription = Disposable
@@ -16,6 +22,8 @@ export interface Bus {
   onChange(listener: () => void): void
   /** `others`: the nodes there are beside this one, as far as is known. */
   announce(announcement: Announcement, others: number): void
+  /** Tells whoever listens just now on the recipients' inboxes, here or elsewhere. */
+  pass(passing: Passing, others: number): void
   /** Resolves when the subscription is in force: what is announced from then on reaches `listener`. */
   subscribe(userId: string, listener: Listener): Promise<Subscription>
   /** Tells all other nodes; lost to those who do not listen just now. */

@@ -1,5 +1,6 @@
 import type { Opening, Start } from '../protocol/cursor.ts'
 import type { LogEvent } from '../protocol/event.ts'
+import type { PassingEvent } from '../protocol/passing.ts'
 import type { ResetReason } from '../protocol/types.ts'
 import type { Hub, SubscriberLease } from './hub.ts'
 import type { Log } from './log.ts'
@@ -9,6 +10,8 @@ import type { Reader } from './subscriber.ts'
 export type Sink = {
   /** The next event, in order, without a gap. */
   push(event: LogEvent): void
+  /** An event that is in no log: taken at once or not at all, never kept until there is room. */
+  pass(event: PassingEvent): void
   /** Resolves when there is room for more; the log is not read further before. */
   room(): Promise<void> | undefined
   /** All that the log held was pushed; from here on events come as they are committed. */
@@ -105,6 +108,11 @@ export class Feed implements Reader, Disposable {
     if (this.#phase !== 'live' || event.id !== this.position + 1) return
     this.position = event.id
     this.#sink?.push(event)
+  }
+
+  /** Only while live: whoever is behind has older things to read. */
+  onPassing(event: PassingEvent): void {
+    if (this.#phase === 'live') this.#sink?.pass(event)
   }
 
   onReset(reason: ResetReason, opening: Opening): void {

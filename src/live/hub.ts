@@ -73,7 +73,7 @@ export class Hub implements Disposable {
 
   #subscribe(userId: string): Entry {
     const subscriber = new Subscriber(userId, this.#log)
-    const inForce = this.#bus.subscribe(userId, (hint) => subscriber.hint(hint))
+    const inForce = this.#bus.subscribe(userId, subscriber)
     const entry = { subscriber, inForce, uses: 0, idleSince: performance.now() }
     this.#entries.set(userId, entry)
     return entry

@@ -1,4 +1,5 @@
 import type { HintsForMany } from '../protocol/event.ts'
+import type { Passing } from '../protocol/passing.ts'
 import type { Bus, Listener, Subscription } from './bus.ts'
 
 /** The bus of a node that is alone: this process. */
@@ -10,8 +11,12 @@ export class LocalBus implements Bus {
 
   announce({ recipients, ids, database_epoch, body }: HintsForMany): void {
     for (const [index, userId] of recipients.entries()) {
-      this.#listeners.get(userId)?.({ id: ids[index] ?? 0, database_epoch, body })
+      this.#listeners.get(userId)?.hint({ id: ids[index] ?? 0, database_epoch, body })
     }
+  }
+
+  pass({ recipients, event }: Passing): void {
+    for (const userId of recipients) this.#listeners.get(userId)?.pass(event)
   }
 
   /** One listener per user: the hub has one channel for all of a user's readers. */

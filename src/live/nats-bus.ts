@@ -1,10 +1,12 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { connect, credsAuthenticator, DebugEvents, ErrorCode, Events, type NatsConnection } from 'nats'
 import type { Announcement } from '../protocol/event.ts'
+import type { Passing } from '../protocol/passing.ts'
 import { StartError } from '../start-error.ts'
 import type { Bus, Listener, Subscription } from './bus.ts'
 import { encodeAnnouncement, encodeHints, HintReader, readAnnouncement } from './hint-codec.ts'
 import { LocalBus } from './local-bus.ts'
+import { encodePassingPiece, readPassingPiece } from './passing-codec.ts'
 
 export type NatsOptions = {
   /** `host:port` each. */
@@ -22,6 +24,7 @@ type Log = { info(fields: object, message: string): void; warn(fields: object, m
 
 /** What has many recipients goes to all nodes in one piece. */
 const FOR_MANY = 'longwave.hints'
+const PASSING_FOR_MANY = 'longwave.passing'
 /** Recipients for each node there is: from so many on, one piece for all costs less than a hint for each of them. */
 const MANY_PER_NODE = 8
 
@@ -53,6 +56,7 @@ type Channel = { subject: string; hear(data: Uint8Array): void; end(): void }
  */
 export class NatsBus implements Bus, AsyncDisposable {
   readonly #options: NatsOptions
+  readonly #deployment: string
   readonly #log: Log
   readonly #local = new LocalBus()
   readonly #reader = new HintReader()
@@ -67,31 +71,42 @@ export class NatsBus implements Bus, AsyncDisposable {
   #isUp = false
   #flushing: Promise<void> | undefined
 
-  private constructor(options: NatsOptions, log: Log, connection: NatsConnection | undefined) {
+  private constructor(
+    options: NatsOptions,
+    log: Log,
+    deployment: string,
+    connection: NatsConnection | undefined,
+  ) {
     this.#options = options
+    this.#deployment = deployment
     this.#log = log
     this.#isUp = connection !== undefined
     this.#listen(FOR_MANY, (data) => {
       const hints = readAnnouncement(data)
       if (hints) this.#local.announce(hints)
     })
+    this.#listen(PASSING_FOR_MANY, (data) => {
+      const passing = readPassingPiece(deployment, data)
+      if (passing) this.#local.pass(passing)
+    })
     this.#ended = this.#keepConnected(connection)
   }
 
   /**
    * Connects, or goes on trying in the background where no server can be reached just now: a node serves without NATS.
+   * Of what passes only that of the same `deployment` is heard: another over these servers may know the same user ids.
    * Throws StartError when a server refuses the credentials.
    */
-  static async open(options: NatsOptions, log: Log): Promise<NatsBus> {
+  static async open(options: NatsOptions, log: Log, deployment = ''): Promise<NatsBus> {
     try {
-      return new NatsBus(options, log, await dial(options))
+      return new NatsBus(options, log, deployment, await dial(options))
     } catch (error) {
       if (REFUSALS.includes((error as { code?: string }).code ?? '')) {
         throw new StartError(
           'NATS refuses the credentials: check user, password or token in NATS_URL, or NATS_CREDS',
         )
       }
-      return new NatsBus(options, log, undefined)
+      return new NatsBus(options, log, deployment, undefined)
     }
   }
 
@@ -115,11 +130,26 @@ export class NatsBus implements Bus, AsyncDisposable {
     else internals(connection).protocol.sendCommand(encodeHints(announcement, recipients.map(inboxSubject)))
   }
 
+  pass(passing: Passing, others: number): void {
+    this.#local.pass(passing)
+    const connection = this.#isUp ? this.#openConnection() : undefined
+    if (!connection) return
+    const { recipients } = passing
+    const isForMany = recipients.length >= MANY_PER_NODE * (others + 1)
+    const subjects = isForMany ? [PASSING_FOR_MANY] : recipients.map(inboxSubject)
+    const piece = encodePassingPiece(this.#deployment, passing)
+    for (const subject of subjects) connection.publish(subject, piece)
+  }
+
   async subscribe(userId: string, listener: Listener): Promise<Subscription> {
     const local = await this.#local.subscribe(userId, listener)
     const channel = this.#listen(inboxSubject(userId), (data) => {
       const hint = this.#reader.read(data)
-      if (hint) listener(hint)
+      if (hint) listener.hint(hint)
+      else {
+        const passing = readPassingPiece(this.#deployment, data)
+        if (passing) listener.pass(passing.event)
+      }
     })
     await this.#inForce()
     return {

@@ -1,11 +1,16 @@
+import { TYPING_EVERY_MS } from '../protocol/constants.ts'
 import type { Opening, Start } from '../protocol/cursor.ts'
 import type { Hint, LogEvent } from '../protocol/event.ts'
+import { type PassingEvent, passingKey } from '../protocol/passing.ts'
 import type { ResetReason } from '../protocol/types.ts'
+import type { Listener } from './bus.ts'
 import type { Log } from './log.ts'
+import { Seldom } from './seldom.ts'
 
 /** Who reads an inbox here: told every event once, in order, without a gap. */
 export type Reader = {
   onEvent(event: LogEvent): void
+  onPassing(event: PassingEvent): void
   onReset(reason: ResetReason, opening: Opening): void
   /** Ends the reader if it belongs to this device. */
   onSignedOut(deviceId: string): void
@@ -18,12 +23,14 @@ const PAGE = 500
 const TAIL_EVENTS = 64
 const TAIL_LENGTH = 64 * 1024
 const MAX_AHEAD = 256
+/** What two nodes let through goes here once more through one gate; a little comes off for the time on the way. */
+const TYPING_HERE_MS = TYPING_EVERY_MS - 100
 
 /**
  * One inbox on this node, whatever the number of its readers: takes the bus's hints, orders them, fills gaps from the
  * log (once for all readers) and keeps the recent tail.
  */
-export class Subscriber {
+export class Subscriber implements Listener {
   readonly userId: string
   readonly readers = new Set<Reader>()
   /** Epoch of the inbox, and of its database; empty until the log was asked once. */
@@ -39,6 +46,7 @@ export class Subscriber {
   #ahead: Hint[] = []
   #gapTimer: NodeJS.Timeout | undefined
   #catchingUp = false
+  #typing: Seldom | undefined
   #isConfirming = false
   #disposed = false
 
@@ -64,6 +72,15 @@ export class Subscriber {
     // Nothing else will come for the next one: its hint came without a body.
     if (hint.id === this.lastId + 1) void this.#catchUp()
     else this.#expectGap()
+  }
+
+  /** What is in no log goes to whoever listens just now. */
+  pass(event: PassingEvent): void {
+    if (event.type === 'typing') {
+      this.#typing ??= new Seldom(TYPING_HERE_MS)
+      if (!this.#typing.admits(passingKey(event))) return
+    }
+    for (const reader of this.readers) reader.onPassing(event)
   }
 
   /** What the log said of this inbox, asked after the subscription was in force. */

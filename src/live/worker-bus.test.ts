@@ -26,8 +26,8 @@ function announcement(recipients: string[], text: string) {
 test('what one worker announces in a tick reaches the readers of the other in one message, and its own once', async () => {
   const { one, other, passed } = join()
   const heard: Record<string, Hint[]> = { here: [], there: [] }
-  await one.subscribe('anna', (hint) => heard.here?.push(hint))
-  await other.subscribe('ben', (hint) => heard.there?.push(hint))
+  await one.subscribe('anna', { hint: (hint) => heard.here?.push(hint), pass() {} })
+  await other.subscribe('ben', { hint: (hint) => heard.there?.push(hint), pass() {} })
   one.announce(announcement(['anna', 'ben'], 'grüße'))
   one.announce(announcement(['anna', 'ben'], '\u{1f30a}'))
   await nextTick()

@@ -1,10 +1,14 @@
 import { deserialize, serialize } from 'node:v8'
 import type { Announcement } from '../protocol/event.ts'
+import type { Passing } from '../protocol/passing.ts'
 import type { Bus, Listener, Subscription } from './bus.ts'
 import { LocalBus } from './local-bus.ts'
 
-/** What workers of one machine tell each other, by way of their primary: announcements of one tick, or a broadcast. */
-export type Told = { kind: 'hints'; data: Uint8Array } | { kind: 'broadcast'; topic: string; text: string }
+/** What workers of one machine tell each other, by way of their primary: announcements of one tick, or what passes. */
+export type Told =
+  | { kind: 'hints'; data: Uint8Array }
+  | { kind: 'passing'; data: Uint8Array }
+  | { kind: 'broadcast'; topic: string; text: string }
 
 /** Hands a message to another process; calls `sent` when it has left this one, or never will. */
 export type Send = (message: Told, sent: () => void) => void
@@ -23,7 +27,7 @@ export class Outlet {
 
   /** Sends, or drops where too much is waiting already. */
   tell(message: Told): void {
-    const bytes = message.kind === 'hints' ? message.data.byteLength : message.text.length * 2
+    const bytes = message.kind === 'broadcast' ? message.text.length * 2 : message.data.byteLength
     if (this.#waiting + bytes > MAX_WAITING_BYTES) return
     this.#waiting += bytes
     this.#send(message, () => {
@@ -56,6 +60,11 @@ export class WorkerBus implements Bus {
     if (this.#collected.push(announcement) === 1) setImmediate(() => this.#flush())
   }
 
+  pass(passing: Passing): void {
+    this.#local.pass(passing)
+    this.#outlet.tell({ kind: 'passing', data: serialize(passing) })
+  }
+
   subscribe(userId: string, listener: Listener): Promise<Subscription> {
     return this.#local.subscribe(userId, listener)
   }
@@ -71,6 +80,7 @@ export class WorkerBus implements Bus {
   /** What another worker told. */
   hear(message: Told): void {
     if (message.kind === 'broadcast') this.#onBroadcast.get(message.topic)?.(message.text)
+    else if (message.kind === 'passing') this.#local.pass(deserialize(message.data))
     else for (const announcement of deserialize(message.data)) this.#local.announce(announcement)
   }
 

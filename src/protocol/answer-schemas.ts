@@ -94,6 +94,14 @@ const batchResult = z.object({
   code: z.string().optional(),
 })
 export const batchResults = z.object({ results: z.array(batchResult) })
+const presenceState = z.object({
+  user_id: z.string(),
+  status: z.enum(['online', 'offline']),
+  last_active_at: time.nullable().meta({
+    description: 'When one of their devices was last there and did not say that nobody is looking.',
+  }),
+})
+export const presence = z.object({ presence: z.array(presenceState), has_more: z.boolean() })
 export const gateway = z.object({
   name: z.string(),
   version: z.string(),

@@ -33,5 +33,16 @@ export const STREAM_TICKET_SECONDS = 60
 export const SESSION_DAYS = 30
 /** A spent refresh token still works this long after its successor was first used. */
 export const REFRESH_GRACE_MS = 30_000
+/** What passes ends a poll once that has waited so long. */
+export const PASSING_WAIT_MS = 2_000
+/** Groups of more than so many people see nobody type, read or come and go. */
+export const MAX_WATCHED_MEMBERS = 100
+/** Of somebody who types nothing more is said for so long … */
+export const TYPING_EVERY_MS = 3_000
+/** … and without another word it is over after this. */
+export const TYPING_SECONDS = 6
+/** Others' read marks in a conversation: at most one per person in this time, the newest. */
+export const RECEIPT_EVERY_MS = 1_000
+export const MAX_PRESENCE_IDS = 100
 /** How long `active` and "is there" hold after a device last said so. */
 export const LEASE_MS = 40_000

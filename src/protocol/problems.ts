@@ -16,6 +16,7 @@ export const PROBLEMS = {
   origin_refused: [403, 'The origin is not allowed'],
   signup_closed: [403, 'Sign-up is closed'],
   directory_closed: [403, 'The directory is closed'],
+  presence_off: [403, 'Presence is off'],
   not_found: [404, 'Not found'],
   method_not_allowed: [405, 'The method is not allowed'],
   request_timeout: [408, 'The request took too long to arrive'],

@@ -7,6 +7,7 @@ import {
   MAX_EVENTS_LIMIT,
   MAX_HEARTBEAT_SECONDS,
   MAX_PADDING_BYTES,
+  MAX_PRESENCE_IDS,
   MAX_TEXT_LENGTH,
   MAX_WAIT_SECONDS,
   MIN_HEARTBEAT_SECONDS,
@@ -118,6 +119,11 @@ export const usersQuery = z.object({
   query: words(1, 128).optional(),
   ids: words(0, 13_000).optional().meta({ description: 'Several user ids, comma-separated.' }),
   limit: whole(1, 100).default(20),
+})
+export const presenceQuery = z.object({
+  user_ids: words(1, 13_000).meta({
+    description: `Up to ${MAX_PRESENCE_IDS} user ids, comma-separated.`,
+  }),
 })
 export const conversationsQuery = z.object({
   limit: whole(1, 100).default(50),

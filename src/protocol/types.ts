@@ -71,6 +71,13 @@ export type Conversation = SharedConversation & {
   peer?: User
 }
 
+export type PresenceState = {
+  user_id: string
+  status: 'online' | 'offline'
+  /** When one of their devices was last there and did not say that nobody is looking; null if that never was. */
+  last_active_at: string | null
+}
+
 export type EventType =
   | 'message.created'
   | 'message.edited'

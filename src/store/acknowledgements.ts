@@ -1,4 +1,3 @@
-import { LEASE_MS } from '../protocol/constants.ts'
 import type { Cursor } from '../protocol/cursor.ts'
 import type { Database, Sql } from './database.ts'
 import type { DeviceIdentity } from './devices.ts'
@@ -9,20 +8,21 @@ export type Acknowledgement = DeviceIdentity & {
   lease?: { active: boolean | null } | undefined
 }
 
-const LEASE_SPAN = `${LEASE_MS} milliseconds`
-
 /**
  * Writes devices' cursors, never backwards within an epoch. Like sends, those that arrive while a write is under way
  * go together into the next one, each device once: a poll costs no transaction of its own.
  */
 export class Acknowledgements {
   readonly #sql: Sql
+  readonly #leaseSpan: string
   #batch = new Map<string, Acknowledgement>()
   /** The write that will take what arrives now; it begins when the one under way ends. */
   #next: Promise<void> | undefined
   #underWay: Promise<void> | undefined
 
-  constructor(database: Database) {
+  /** `leaseMs`: how long a device's word holds that it is there. */
+  constructor(database: Database, leaseMs: number) {
+    this.#leaseSpan = `${leaseMs} milliseconds`
     // A lost acknowledgement only means that events are read again, so its commit need not wait for the disk.
     this.#sql = database.connect('longwave acknowledgements', 1, { synchronous_commit: 'off' })
   }
@@ -45,7 +45,7 @@ export class Acknowledgements {
     const batch = [...this.#batch.values()]
     this.#batch = new Map()
     this.#next = undefined
-    this.#underWay = writeAll(this.#sql, batch)
+    this.#underWay = writeAll(this.#sql, batch, this.#leaseSpan)
     await this.#underWay
   }
 }
@@ -59,13 +59,13 @@ function later(one: Acknowledgement | undefined, other: Acknowledgement): Acknow
 }
 
 // Booleans go as texts: the driver takes an array of them for one boolean.
-async function writeAll(sql: Sql, batch: Acknowledgement[]): Promise<void> {
+async function writeAll(sql: Sql, batch: Acknowledgement[], leaseSpan: string): Promise<void> {
   await sql`
     UPDATE devices d SET
       cursor_id = CASE WHEN d.cursor_epoch = g.epoch THEN greatest(d.cursor_id, g.id) ELSE g.id END,
       cursor_epoch = g.epoch,
       last_seen_at = greatest(d.last_seen_at, now()),
-      lease_until = CASE WHEN g.leases THEN now() + ${LEASE_SPAN}::interval ELSE d.lease_until END,
+      lease_until = CASE WHEN g.leases THEN now() + ${leaseSpan}::interval ELSE d.lease_until END,
       active = coalesce(g.active, d.active)
     FROM (
       SELECT g.* FROM unnest(${batch.map((each) => each.user_id)}::text[], ${batch.map((each) => each.device_id)}::text[],

@@ -4,6 +4,9 @@ import { until } from './wait.ts'
 /** One frame of an event stream. */
 export type Frame = { event?: string; id?: string; data: string; retry?: number }
 
+/** An event that is in no log, with the fields of its type. */
+export type PassingEvent = { id: null; type: string; at: string; user_id: string; [field: string]: unknown }
+
 /** An open event stream, read by a parser of the tests' own. */
 export class Stream implements Disposable {
   readonly frames: Frame[] = []
@@ -25,6 +28,15 @@ export class Stream implements Disposable {
 
   /** Log events so far, parsed. */
   get events(): { id: number; type: string; message?: { text: string; seq: number } }[] {
+    return this.#unnamed().filter(({ id }) => id !== null)
+  }
+
+  /** Events so far that are in no log, parsed; those of one type, if given. */
+  passing(type?: string): PassingEvent[] {
+    return this.#unnamed().filter((event) => event.id === null && (type === undefined || event.type === type))
+  }
+
+  #unnamed() {
     return this.frames
       .filter((frame) => frame.event === undefined && frame.data !== '')
       .map(({ data }) => JSON.parse(data))
