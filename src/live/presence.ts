@@ -18,8 +18,7 @@ type Visit = Device & {
   /** For one that has nothing open. */
   seenAt: number
   active: boolean | null
-  writtenAt: number
-  /** What was written as seen then. */
+  /** When it was seen, as far as that is written. */
   writtenSeen: number
 }
 
@@ -112,11 +111,10 @@ export class Presence implements AsyncDisposable {
     const key = `${user_id}\0${device_id}`
     const known = this.#visits.get(key)
     if (known) return known
-    const never = Number.NEGATIVE_INFINITY
     const now = performance.now()
     const visit: Visit = {
       ...{ user_id, device_id, open: 0, askedAt: now, seenAt: now },
-      ...{ active: null, writtenAt: never, writtenSeen: never },
+      ...{ active: null, writtenSeen: Number.NEGATIVE_INFINITY },
     }
     this.#visits.set(key, visit)
     return visit
@@ -125,7 +123,7 @@ export class Presence implements AsyncDisposable {
   #asks(visit: Visit, isNews = false): void {
     visit.askedAt = performance.now()
     visit.seenAt = visit.askedAt
-    if (isNews || visit.askedAt - visit.writtenAt >= this.#leaseMs * RENEW) this.#mustWrite(visit)
+    if (isNews || visit.askedAt - visit.writtenSeen >= this.#leaseMs * RENEW) this.#mustWrite(visit)
   }
 
   #mustWrite(visit: Visit): void {
@@ -133,11 +131,11 @@ export class Presence implements AsyncDisposable {
     if (!this.#isClosed && !this.#hasFailed) this.#writing ??= this.#write()
   }
 
-  /** Looks for those who were not written down for long, and forgets those of whom all was. */
+  /** Looks for those of whom nothing new was written for long, and forgets those of whom there is nothing new. */
   #tick(): void {
     const horizon = performance.now() - this.#leaseMs * RENEW
     for (const [key, visit] of this.#visits) {
-      if (visit.writtenAt > horizon) continue
+      if (visit.writtenSeen > horizon) continue
       if (visit.open > 0 || visit.seenAt > visit.writtenSeen) this.#due.add(visit)
       else this.#visits.delete(key)
     }
@@ -163,14 +161,12 @@ export class Presence implements AsyncDisposable {
   }
 
   async #writeBatch(batch: readonly Visit[]): Promise<void> {
-    const now = performance.now()
     const seen = batch.map(seenAt)
     const sightings = batch.map(sighting)
     try {
       const arrived = await this.#record.see(sightings)
       for (const [index, visit] of batch.entries()) {
-        visit.writtenAt = now
-        visit.writtenSeen = seen[index] ?? now
+        visit.writtenSeen = seen[index] ?? visit.writtenSeen
       }
       if (arrived.length > 0) this.#onArrived(arrived)
     } catch (error) {

@@ -86,7 +86,7 @@ export class PresenceStore {
       SELECT p.user_id, p.shown, p.shown_at, p.last_active_at, t.until
       FROM (SELECT clock_timestamp() - ${`${settleMs} milliseconds`}::interval AS until) t
       LEFT JOIN LATERAL (
-        SELECT * FROM presence WHERE shown_at >= ${new Date(from ?? 8.64e14)} AND shown_at <= t.until
+        SELECT * FROM presence WHERE shown_at >= coalesce(${from === undefined ? null : new Date(from)}::timestamptz, 'infinity') AND shown_at <= t.until
         ORDER BY shown_at LIMIT ${limit}) p ON true
       ORDER BY p.shown_at`
     const turns = rows.filter(({ user_id }) => user_id !== null).map(toTurn)
