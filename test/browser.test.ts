@@ -78,6 +78,33 @@ async function send(page: Page, text: string): Promise<void> {
 const texts = (page: Page) =>
   page.locator('[data-testid=message][data-state=sent] [data-testid=message-text]').allTextContents()
 
+test('who is there, who types and what was read is seen by the other', { timeout: 60_000 }, async () => {
+  const node = startNode()
+  const base = await node.url()
+  const [one, two] = await Promise.all(browsers.map((browser) => browser.newPage()))
+  if (!one || !two) throw new Error('no pages')
+  await signUp(one, base, 'passing-one')
+  await signUp(two, base, 'passing-two')
+  await one.fill('#person-search', 'passing-t')
+  await one.locator('[data-testid=person]').first().click()
+  await until('the other to be online', async () =>
+    (await one.textContent('#conversation-detail'))?.endsWith('· online'),
+  )
+  await one.locator('[data-testid=conversation] .online').waitFor()
+  await send(one, 'are you there?')
+  await two.locator('[data-testid=conversation] a').first().click()
+  await one.locator('[data-testid=message] .state', { hasText: 'read' }).waitFor()
+  await two.locator('#message-text').pressSequentially('yes')
+  await until(
+    'typing',
+    async () => (await one.textContent('[data-testid=typing]')) === 'passing-two is typing…',
+  )
+  await send(two, 'yes')
+  await until('the end of it', async () => (await one.textContent('[data-testid=typing]')) === '')
+  await Promise.all([one.close(), two.close()])
+  await node.kill()
+})
+
 test('two windows chat, the server is killed in the middle: nothing is missing, nothing doubled', {
   timeout: 90_000,
 }, async () => {

@@ -1,5 +1,5 @@
 /** A device that is there, or was: seen and asked for something so many ms ago. */
-export type Sighting = {
+type Sighting = {
   user_id: string
   device_id: string
   seen_ago: number

@@ -94,7 +94,7 @@ const batchResult = z.object({
   code: z.string().optional(),
 })
 export const batchResults = z.object({ results: z.array(batchResult) })
-const presenceState = z.object({
+export const presenceState = z.object({
   user_id: z.string(),
   status: z.enum(['online', 'offline']),
   last_active_at: time.nullable().meta({

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { conversation, message } from './answer-schemas.ts'
+import { conversation, message, presenceState } from './answer-schemas.ts'
 
 /** The events of an inbox, for the OpenAPI document. Unknown types and fields are to be ignored. */
 
@@ -84,10 +84,32 @@ export const logEvent = z.union([
   redactedEvent,
 ])
 
+const passing = z.object({
+  id: z.null().meta({ description: 'In no log: no cursor moves, and who does not listen misses it.' }),
+  at: fields.at,
+  user_id: z.string(),
+})
+const typingEvent = passing
+  .extend({
+    type: z.enum(['typing']),
+    conversation_id: fields.conversation_id,
+    expires_in: z.int().meta({ description: 'Seconds until it is over, unless it is said again.' }),
+  })
+  .meta({ description: 'Somebody else types. A message of theirs ends it.' })
+const receiptEvent = passing
+  .extend({ type: z.enum(['receipt.read']), conversation_id: fields.conversation_id, seq: z.int() })
+  .meta({ description: 'How far another member has read; of several in a second the newest.' })
+const presenceEvent = passing
+  .extend({ type: z.enum(['presence.changed']), ...presenceState.shape })
+  .meta({ description: 'Somebody came or went, with whom I share a direct conversation or a small group.' })
+
+/** One event that passes, by its `type`. */
+const passingEvent = z.union([typingEvent, receiptEvent, presenceEvent])
+
 /** What a poll answers. */
 export const poll = z.object({
   cursor: z.string(),
-  events: z.array(logEvent),
+  events: z.array(z.union([logEvent, passingEvent])),
   has_more: z.boolean(),
   reset: z.enum(['expired', 'unknown']).optional(),
 })

@@ -3,13 +3,17 @@ import { ApiError, SIGNED_OUT } from './api.ts'
 import { chatViews } from './chat-views.ts'
 import { Conversations } from './conversations.ts'
 import { batched, find, setText } from './dom.ts'
-import type { InboxEvent } from './inbox-event.ts'
+import type { InboxEvent, PassingWireEvent } from './inbox-event.ts'
+import { lease } from './lease.ts'
 import { Outbox } from './outbox.ts'
 import { People } from './people.ts'
+import { Presences } from './presences.ts'
+import { Receipts } from './receipts.ts'
 import { guardAccount, restart, signOut, whoAmI } from './session.ts'
 import { startConversation } from './start-conversation.ts'
 import { Stream, type StreamState } from './stream.ts'
 import { Thread } from './thread.ts'
+import { Typists } from './typists.ts'
 
 const STATES: Record<StreamState, string> = {
   connecting: 'connecting…',
@@ -22,6 +26,9 @@ export class Chat {
   readonly #me: User
   readonly #people: People
   readonly #conversations: Conversations
+  readonly #presences: Presences
+  readonly #typists: Typists
+  readonly #receipts: Receipts
   readonly #threads = new Map<string, Thread>()
   readonly #outbox: Outbox
   readonly #stream: Stream
@@ -33,6 +40,9 @@ export class Chat {
     this.#changed = batched(() => render())
     this.#people = new People(me, this.#changed)
     this.#conversations = new Conversations(me.id, this.#changed)
+    this.#presences = new Presences(this.#changed)
+    this.#typists = new Typists(this.#changed)
+    this.#receipts = new Receipts(me.id, this.#changed)
     this.#outbox = new Outbox(me.id, {
       changed: this.#changed,
       // The list waits for the event, which counts; the thread need not.
@@ -40,12 +50,16 @@ export class Chat {
     })
     this.#stream = new Stream({
       onEvent: (event) => this.#apply(event),
+      onPassing: (event) => this.#overhear(event),
+      onHeard: lease(),
       onReset: () => void this.#load(),
       onState: (state) => this.#showState(state),
       onRefused: () => void this.#verifyAccount(),
     })
     const [people, conversations, outbox] = [this.#people, this.#conversations, this.#outbox]
-    const render = chatViews({ me, people, conversations, outbox, opened: () => this.#opened() })
+    const [presences, typists, receipts] = [this.#presences, this.#typists, this.#receipts]
+    const opened = () => this.#opened()
+    const render = chatViews({ me, people, conversations, outbox, presences, typists, receipts, opened })
   }
 
   async start(): Promise<void> {
@@ -83,7 +97,15 @@ export class Chat {
     if (!('message' in event)) return
     const { conversation_id, sender_id, client_id } = event.message
     this.#threads.get(conversation_id)?.put(event.message)
+    if (sender_id !== null) this.#typists.end(conversation_id, sender_id)
     if (sender_id === this.#me.id && client_id !== null) this.#outbox.drop(client_id)
+  }
+
+  /** What is in no log: nice to know, and never needed. */
+  #overhear(event: PassingWireEvent): void {
+    if (event.type === 'presence.changed') this.#presences.put(event)
+    else if (event.type === 'receipt.read') this.#receipts.put(event)
+    else this.#typists.put(event)
   }
 
   #showState(state: StreamState): void {
@@ -91,6 +113,9 @@ export class Chat {
     status.dataset.state = state
     setText(status, STATES[state])
     if (state === 'live') this.#outbox.hurry()
+    // What passed meanwhile was missed.
+    if (state === 'live') this.#presences.refresh()
+    if (state === 'live') this.#receipts.refresh()
   }
 
   /** The address says which conversation is open: `#<id>`. */
@@ -107,6 +132,7 @@ export class Chat {
     const thread = new Thread(conversation.id, this.#changed)
     this.#threads.set(conversation.id, thread)
     void thread.load()
+    this.#receipts.want(conversation.id)
     return { conversation, thread }
   }
 

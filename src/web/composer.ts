@@ -1,7 +1,10 @@
 import { find } from './dom.ts'
 
 /** The field at the bottom. Enter sends, Shift+Enter begins a new line; each conversation keeps its own draft. */
-export function composer(send: (text: string) => void): { switchTo(conversation: string): void } {
+export function composer(
+  send: (text: string) => void,
+  typed: () => void,
+): { switchTo(conversation: string): void } {
   const form = find('composer', HTMLFormElement)
   const field = find('message-text', HTMLTextAreaElement)
   const drafts = new Map<string, string>()
@@ -13,6 +16,9 @@ export function composer(send: (text: string) => void): { switchTo(conversation:
     if (text.trim() === '') return
     field.value = ''
     send(text)
+  })
+  field.addEventListener('input', () => {
+    if (field.value !== '') typed()
   })
   field.addEventListener('keydown', (event) => {
     // Enter also ends the composition of a Japanese or Chinese word; that sends nothing.

@@ -3,17 +3,28 @@ import { clock } from './clock.ts'
 import type { Conversations } from './conversations.ts'
 import { find, make, part, setText, showRows } from './dom.ts'
 import type { People } from './people.ts'
+import type { Presences } from './presences.ts'
 
 type Parts = {
   me: User
   conversations: Conversations
   people: People
+  presences: Presences
+  /** Who types there, in words; nothing where nobody does. */
+  typing(conversation: string): string
   /** The conversation on screen, if one is. */
   openId(): string | undefined
 }
 
 /** The list of conversations. Each is a link, so that the browser's Back works and a reload keeps the place. */
-export function conversationList({ me, conversations, people, openId }: Parts): () => void {
+export function conversationList({
+  me,
+  conversations,
+  people,
+  presences,
+  typing,
+  openId,
+}: Parts): () => void {
   const list = find('conversations', HTMLElement)
   const empty = find('no-conversations', HTMLElement)
   const more = find('more-conversations', HTMLButtonElement)
@@ -31,7 +42,9 @@ export function conversationList({ me, conversations, people, openId }: Parts): 
     // What is on screen is about to be marked as read.
     const unread = isOpen && document.visibilityState === 'visible' ? 0 : conversation.unread_count
     setText(part(row, 'name'), people.titleOf(conversation))
-    setText(part(row, 'preview'), preview(conversation, me, people))
+    setText(part(row, 'preview'), typing(conversation.id) || preview(conversation, me, people))
+    const { peer } = conversation
+    part(row, 'online').hidden = !peer || presences.of(peer.id)?.status !== 'online'
     setText(part(row, 'time'), clock(conversation.last_message?.created_at ?? conversation.created_at))
     setText(part(row, 'unread-count'), unread > 0 ? String(unread) : '')
     part(row, 'unread').hidden = unread === 0
@@ -53,7 +66,12 @@ function create({ id }: Conversation): HTMLElement {
     make(
       'a',
       { class: 'conversation', href: `#${id}` },
-      make('span', { class: 'name', dir: 'auto' }),
+      make(
+        'span',
+        { class: 'who' },
+        make('span', { class: 'name', dir: 'auto' }),
+        make('span', { class: 'online', role: 'img', 'aria-label': 'online', title: 'online', hidden: '' }),
+      ),
       make('span', { class: 'time faint' }),
       make('span', { class: 'preview faint', dir: 'auto' }),
       make(

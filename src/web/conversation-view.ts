@@ -5,11 +5,14 @@ import type { Thread } from './thread.ts'
 
 type Parts = {
   titleOf(conversation: Conversation): string
+  detailOf(conversation: Conversation): string
+  /** Who types there, in words; nothing where nobody does. */
+  typing(conversation: string): string
   showMessages(conversation: Conversation, thread: Thread): void
 }
 
 /** The open conversation around its messages: title, older ones, place on the scroll. Returns its render function. */
-export function conversationView({ titleOf, showMessages }: Parts) {
+export function conversationView({ titleOf, detailOf, typing, showMessages }: Parts) {
   const older = find('older', HTMLButtonElement)
   const keepPlace = scrollPlace()
   let shown: Thread | undefined
@@ -21,7 +24,10 @@ export function conversationView({ titleOf, showMessages }: Parts) {
       older.hidden = thread.state !== 'failed' && !thread.hasOlder
       setText(older, thread.state === 'failed' ? 'Try again' : 'Older messages')
       showMessages(conversation, thread)
-      describe(conversation, thread, titleOf(conversation))
+      setText(find('conversation-title', HTMLElement), titleOf(conversation))
+      setText(find('conversation-detail', HTMLElement), detailOf(conversation))
+      setText(find('typing', HTMLElement), typing(conversation.id))
+      describe(thread)
     }, isOther)
   }
 }
@@ -32,14 +38,7 @@ async function readOlder(thread: Thread, older: HTMLButtonElement): Promise<void
   older.disabled = false
 }
 
-function describe(conversation: Conversation, thread: Thread, title: string): void {
-  const { kind, peer, members_count } = conversation
-  const people = `${members_count} ${members_count === 1 ? 'person' : 'people'}`
-  setText(find('conversation-title', HTMLElement), title)
-  setText(
-    find('conversation-detail', HTMLElement),
-    kind === 'group' ? people : peer?.username ? `@${peer.username}` : '',
-  )
+function describe(thread: Thread): void {
   setText(find('thread-trouble', HTMLElement), thread.trouble)
   find('log', HTMLElement).setAttribute('aria-busy', String(thread.state === 'loading'))
   find('nothing-yet', HTMLElement).hidden =

@@ -1,3 +1,4 @@
+import type { PassingFields } from '../protocol/passing.ts'
 import type { Message, SharedConversation } from '../protocol/types.ts'
 
 /** The events of the inbox that this page shows something of. */
@@ -8,5 +9,8 @@ export type InboxEvent = { id: number; at: string; conversation_id: string } & (
   | { type: 'conversation.read'; seq: number; unread_count: number; mention_count: number }
 )
 
-/** An event as it is written. Passing events, such as `typing`, have no id and move no cursor. */
-export type WireEvent = InboxEvent | { id: null }
+/** Events that are in no log: they move no cursor. */
+export type PassingWireEvent = { id: null } & PassingFields
+
+/** An event as it is written. */
+export type WireEvent = InboxEvent | PassingWireEvent

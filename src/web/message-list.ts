@@ -4,10 +4,11 @@ import { button, find, make, part, setText, showRows } from './dom.ts'
 import type { Outbox } from './outbox.ts'
 import type { Pending } from './outbox-storage.ts'
 import type { People } from './people.ts'
+import type { Receipts } from './receipts.ts'
 import type { Thread } from './thread.ts'
 
 type Item = { key: string; message?: Message; pending?: Pending; namesSender: boolean }
-type Parts = { me: User; people: People; outbox: Outbox }
+type Parts = { me: User; people: People; outbox: Outbox; receipts: Receipts }
 
 /** What stands in the log: what is committed, then what is on its way. Never both of the same message. */
 function itemsOf(conversation: Conversation, thread: Thread, { me, outbox }: Parts): Item[] {
@@ -81,7 +82,7 @@ function failure({ pending }: Item, outbox: Outbox): HTMLElement {
   )
 }
 
-function update(row: HTMLElement, item: Item, { me, people }: Parts): void {
+function update(row: HTMLElement, item: Item, { me, people, receipts }: Parts): void {
   const { message, pending, namesSender } = item
   const sender = message ? message.sender_id : me.id
   const isMine = sender === me.id
@@ -95,10 +96,10 @@ function update(row: HTMLElement, item: Item, { me, people }: Parts): void {
   setText(part(row, 'text'), message?.deleted_at ? 'Message deleted' : (message?.text ?? pending?.text ?? ''))
   if (message) row.dataset.seq = String(message.seq)
   row.dataset.state = message ? 'sent' : pending?.failed === undefined ? 'pending' : 'failed'
-  showFoot(row, item)
+  showFoot(row, item, isMine && message !== undefined && receipts.reads(message))
 }
 
-function showFoot(row: HTMLElement, { message, pending }: Item): void {
+function showFoot(row: HTMLElement, { message, pending }: Item, isRead: boolean): void {
   const foot = part(row, 'foot')
   const time = foot.querySelector('time')
   foot.hidden = pending?.failed !== undefined
@@ -107,5 +108,6 @@ function showFoot(row: HTMLElement, { message, pending }: Item): void {
     time.title = fullDate(message.created_at)
     setText(time, dayAndTime(message.created_at))
   }
-  setText(part(row, 'state'), message ? (message.edited_at ? ' · edited' : '') : 'Sending…')
+  const words = [message?.edited_at ? 'edited' : '', isRead ? 'read ✓' : ''].filter(Boolean)
+  setText(part(row, 'state'), message ? words.map((word) => ` · ${word}`).join('') : 'Sending…')
 }

@@ -1,5 +1,5 @@
 import { backoff } from './backoff.ts'
-import type { InboxEvent, WireEvent } from './inbox-event.ts'
+import type { InboxEvent, PassingWireEvent, WireEvent } from './inbox-event.ts'
 
 /** The server says something every 15 s; after this much silence the connection is dead, whatever the browser thinks. */
 const SILENCE_MS = 35_000
@@ -9,6 +9,10 @@ export type StreamState = 'connecting' | 'live' | 'reconnecting'
 type Handlers = {
   /** Each event of the inbox once, in order. */
   onEvent(event: InboxEvent): void
+  /** What is in no log. */
+  onPassing(event: PassingWireEvent): void
+  /** The server has said something, be it a heartbeat; all up to `cursor` has been applied. */
+  onHeard(cursor: string): void
   /** The cursor cannot be honoured: load everything anew. */
   onReset(): void
   onState(state: StreamState): void
@@ -69,7 +73,8 @@ export class Stream {
 
   #receive(message: MessageEvent<string>): void {
     const event = JSON.parse(message.data) as WireEvent
-    if (event.id !== null && event.id > this.#lastId) {
+    if (event.id === null) this.#handlers.onPassing(event)
+    else if (event.id > this.#lastId) {
       this.#lastId = event.id
       this.#handlers.onEvent(event)
     }
@@ -79,6 +84,7 @@ export class Stream {
   #heard({ lastEventId }: MessageEvent): void {
     if (lastEventId !== '') this.#cursor = lastEventId
     this.#watch()
+    this.#handlers.onHeard(this.#cursor)
   }
 
   #watch(): void {

@@ -5,7 +5,8 @@ import type { Campaign } from './campaign.ts'
 import type { Frame } from './frames.ts'
 
 type WireEvent = {
-  id: number
+  /** Null for what passes: it is in no log, so nothing is promised of it. */
+  id: number | null
   type: string
   conversation_id?: string
   user_id?: string
@@ -82,8 +83,8 @@ export class InboxReader {
     }
     const [epoch = ''] = body.cursor.split('-')
     const asked = this.cursor
-    for (const event of body.events) this.#takeEvent(event, `${epoch}-${event.id}`)
-    const isFirst = asked === '0' && body.events.length === 0
+    for (const event of body.events) this.#takeEvent(event, event.id === null ? '' : `${epoch}-${event.id}`)
+    const isFirst = asked === '0' && body.events.every(({ id }) => id === null)
     if (!isFirst && body.cursor !== this.cursor) {
       this.#anomaly('a poll names a cursor that is not what it gave', `${body.cursor}, not ${this.cursor}`)
     }
@@ -115,6 +116,10 @@ export class InboxReader {
   }
 
   #takeEvent(event: WireEvent, cursor: string): void {
+    if (event.id === null) {
+      if (cursor !== '') this.#anomaly('what passes moves a cursor', cursor)
+      return
+    }
     this.cursor = cursor
     if (!cursor.endsWith(`-${event.id}`)) this.#anomaly('an id is not its cursor', `${event.id}, ${cursor}`)
     const { message } = event
