@@ -8,6 +8,7 @@ import { idle } from './idle.ts'
 import { latency } from './latency.ts'
 import { longPoll } from './long-poll.ts'
 import { nodes } from './nodes.ts'
+import { presence } from './presence.ts'
 import { sends } from './sends.ts'
 import type { Bench, BenchContext, Figure } from './support/bench.ts'
 import { createDatabase } from './support/database.ts'
@@ -15,7 +16,18 @@ import { type Gateway, startGateway } from './support/gateway.ts'
 import { machineLine, markdownTable, plainTable } from './support/report.ts'
 import { seedWorld, type WorldPlan } from './support/world.ts'
 
-const BENCHES: readonly Bench[] = [sends, groups, fanout, idle, latency, longPoll, nodes, failover, counts]
+const BENCHES: readonly Bench[] = [
+  sends,
+  groups,
+  fanout,
+  idle,
+  latency,
+  longPoll,
+  nodes,
+  failover,
+  counts,
+  presence,
+]
 /** A bench that hangs is ended after this and what it measures. */
 const PATIENCE_MS = 240_000
 
@@ -83,10 +95,10 @@ async function runOne(bench: Bench): Promise<Figure[]> {
       progress('measuring')
       return { gateway, world }
     },
-    async bootNodes(plan, { count, withNats }, owner) {
+    async bootNodes(plan, { count, withNats, environment: more }, owner) {
       const { database, world } = await seed(plan, true, owner)
       const nats = withNats ? owner.use(await NatsServer.start()) : undefined
-      const environment = { ...database.environment, NATS_URL: nats?.url() ?? '' }
+      const environment = { ...database.environment, NATS_URL: nats?.url() ?? '', ...more }
       const gateways: Gateway[] = []
       while (gateways.length < count) {
         gateways.push(owner.use(await startGateway(environment, database.name, nodeFlags)))

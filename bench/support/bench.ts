@@ -24,7 +24,7 @@ export type BenchContext = {
   /** Several gateways over one such database, with a NATS server among them or without; they end with `owner`. */
   bootNodes(
     plan: WorldPlan,
-    nodes: { count: number; withNats: boolean },
+    nodes: { count: number; withNats: boolean; environment?: Record<string, string> },
     owner: AsyncDisposableStack,
   ): Promise<Nodes>
   /** Ends `resource` with the bench. */
