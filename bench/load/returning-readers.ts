@@ -54,7 +54,7 @@ class ReturningReader {
       this.isOpen = true
       this.returnedAt = performance.now()
     }
-    this.events += text.split('\ndata: {"id":').length - 1
+    this.events += text.split(/\ndata: \{"id":\d/).length - 1
   }
 
   async #comeBack(): Promise<void> {
