@@ -3,7 +3,9 @@ import { hostname } from 'node:os'
 import { type Logger, pino } from 'pino'
 import type { Config } from './config.ts'
 import { Delivery } from './delivery/delivery.ts'
+import { FORGET } from './http/admin/broadcasts.ts'
 import { Authenticator } from './http/auth/authenticator.ts'
+import { IdentityProvider } from './http/auth/identity-provider.ts'
 import { Passwords } from './http/auth/passwords.ts'
 import { Revocations } from './http/auth/revocations.ts'
 import { AccessTokens } from './http/auth/tokens.ts'
@@ -26,16 +28,19 @@ import type { Passing } from './protocol/passing.ts'
 import { StartError } from './start-error.ts'
 import { startPresence } from './start-presence.ts'
 import { Acknowledgements } from './store/acknowledgements.ts'
+import { startBroadcaster } from './store/broadcaster.ts'
 import { Clock } from './store/clock.ts'
 import { type Announce, Committer } from './store/committer.ts'
 import { Conversations } from './store/conversations.ts'
 import { Database, type DatabaseOptions } from './store/database.ts'
 import { Devices } from './store/devices.ts'
+import { startEraser } from './store/eraser.ts'
 import { Housekeeping } from './store/housekeeping.ts'
 import { InboxReader } from './store/inbox.ts'
 import { migrate } from './store/migrate.ts'
 import { readMemberIds } from './store/presence.ts'
 import { sharedSecret } from './store/secrets.ts'
+import { Usage } from './store/usage.ts'
 import { Users } from './store/users.ts'
 import { Writer } from './store/writer.ts'
 import { version } from './version.ts'
@@ -143,13 +148,20 @@ async function assemble(
   const revocations = stack.use(new Revocations(devices, hub, warn))
   await revocations.start()
   const origins = new Origins(config)
+  const committer = new Committer(committing, announce)
+  const writer = new Writer(database, announce)
+  const usage = stack.use(new Usage(database, () => committer.committed, warn))
+  const provider =
+    config.provider && stack.use(new IdentityProvider(config.provider, { devices, now, onError: warn }))
+  const onSeen = (user: string) => usage.see(user)
+  bus.onBroadcast(FORGET, () => hub.forget())
   return {
     config,
     log,
     version,
     database,
-    writer: new Writer(database, announce),
-    committer: new Committer(committing, announce),
+    writer,
+    committer,
     users: new Users(database),
     devices,
     conversations: new Conversations(database),
@@ -167,9 +179,11 @@ async function assemble(
     tokens,
     passwords: new Passwords(),
     revocations,
-    authenticator: new Authenticator({ tokens, devices, revocations, origins }),
+    authenticator: new Authenticator({ tokens, devices, revocations, origins, provider, onSeen }),
     origins,
     limits: new Limits(config.rateLimits),
+    broadcaster: stack.use(startBroadcaster({ database, announce, committer, onError: warn })),
+    eraser: stack.use(startEraser(writer, warn)),
   }
 }
 

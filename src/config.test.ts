@@ -18,9 +18,28 @@ test.each([
   [{ TRUSTED_PROXIES: '10.0.0.0/40' }, 'TRUSTED_PROXIES is "10.0.0.0/40" but must be addresses or ranges'],
   [{ DATABASE_URL: 'mysql://u:secret@h/d' }, 'DATABASE_URL must be an address such as postgres://'],
   [{ TLS_CERT: '/nowhere.pem' }, 'TLS_CERT must name a readable file'],
+  [{ ADMIN_TOKEN: 'secret' }, 'ADMIN_TOKEN must have at least 32 characters'],
+  [{ ADMIN_TOKEN: 'secret '.repeat(5) }, 'ADMIN_TOKEN must be visible ASCII characters'],
+  [{ AUTH_JWT_SECRET: 'secret' }, 'AUTH_JWT_SECRET must have at least 32 characters'],
+  [{ AUTH_JWKS_URL: 'id.example.org' }, 'AUTH_JWKS_URL is "id.example.org" but must be an address such as'],
+  [{ AUTH_ISSUER: 'longwave', AUTH_AUDIENCE: 'a' }, 'AUTH_ISSUER is "longwave" but must be'],
+  [{ AUTH_ISSUER: 'i', AUTH_AUDIENCE: 'a' }, 'AUTH_JWKS_URL or AUTH_JWT_SECRET is not set'],
+  [{ AUTH_JWT_SECRET: 'secret'.repeat(9), AUTH_AUDIENCE: 'a' }, 'AUTH_ISSUER is not set'],
+  [{ AUTH_JWKS_URL: 'https://id.example.org/keys', AUTH_ISSUER: 'i' }, 'AUTH_AUDIENCE is not set'],
+  [{ AUTH_JWKS_URL: 'https://i.example', AUTH_JWT_SECRET: 'secret'.repeat(9) }, 'are both set'],
 ])('%j stops the start with one line that names the variable', (env, message) => {
   expect(() => loadConfig(env)).toThrow(message)
   expect(() => loadConfig(env)).not.toThrow(/\n|secret/)
+})
+
+test('an identity provider is its keys, issuer and audience', () => {
+  const names = { AUTH_ISSUER: 'https://id.example.org/', AUTH_AUDIENCE: 'chat' }
+  const provider = { issuer: 'https://id.example.org/', audience: 'chat' }
+  const jwksUrl = 'https://id.example.org/keys'
+  expect(loadConfig({ ...names, AUTH_JWKS_URL: jwksUrl }).provider).toEqual({ ...provider, key: { jwksUrl } })
+  const secret = 'x'.repeat(32)
+  expect(loadConfig({ ...names, AUTH_JWT_SECRET: secret }).provider).toEqual({ ...provider, key: { secret } })
+  expect(loadConfig({}).provider).toBeUndefined()
 })
 
 test('lists are split and trimmed', () => {

@@ -8,6 +8,13 @@ import { StartError } from './start-error.ts'
 /** An address range such as 10.0.0.0/8. */
 export type Cidr = { address: string; prefix: number; family: 'ipv4' | 'ipv6' }
 
+/** An operator's identity provider: whose tokens are taken, and what they are verified with. */
+export type ProviderConfig = {
+  issuer: string
+  audience: string
+  key: { jwksUrl: string } | { secret: string }
+}
+
 /** All settings, read once and checked. Tests build one themselves. */
 export type Config = {
   host: string
@@ -30,6 +37,10 @@ export type Config = {
   directory: boolean
   /** Whether people are shown when others are there. */
   presence: boolean
+  /** Without it there is no `/v1/admin`. */
+  adminToken: string | undefined
+  /** Without it only accounts of our own are known. */
+  provider: ProviderConfig | undefined
   groupLimit: number
   retentionDays: number
   logLevel: 'debug' | 'info' | 'warn' | 'error' | 'silent'
@@ -101,6 +112,8 @@ const natsUrls = list
   )
   .transform((urls) => urls.filter((url) => url !== null))
 
+const secret = z.string().min(32, { error: 'must have at least 32 characters, random ones' })
+
 const environment = z.object({
   PORT: whole(0, 65_535).default(8080),
   HOST: z
@@ -122,6 +135,23 @@ const environment = z.object({
   SIGNUP: onOff.default(true),
   DIRECTORY: onOff.default(true),
   PRESENCE: onOff.default(true),
+  ADMIN_TOKEN: secret
+    .regex(/^[\x21-\x7e]*$/, { error: 'must be visible ASCII characters without blanks' })
+    .optional(),
+  AUTH_JWKS_URL: z
+    .string()
+    .refine((text) => /^https?:$/.test(URL.parse(text)?.protocol ?? ''), {
+      error: 'must be an address such as https://id.example.org/.well-known/jwks.json',
+    })
+    .optional(),
+  AUTH_JWT_SECRET: secret.optional(),
+  AUTH_ISSUER: z
+    .string()
+    .refine((issuer) => issuer !== 'longwave', {
+      error: 'must be the identity provider, not Longwave itself',
+    })
+    .optional(),
+  AUTH_AUDIENCE: z.string().optional(),
   GROUP_LIMIT: whole(2, 1_000).default(100),
   INBOX_RETENTION_DAYS: whole(1, 3_650).default(30),
   LOG_LEVEL: z
@@ -143,7 +173,9 @@ export function loadConfig(env: NodeJS.ProcessEnv): Config {
   if (!parsed.success) {
     const issue = parsed.error.issues[0]
     const name = String(issue?.path[0])
-    const value = /^(TLS_|NATS_|DATABASE_URL)/.test(name) ? '' : ` is "${given[name]}" but`
+    const value = /^(TLS_|NATS_|DATABASE_URL|ADMIN_TOKEN|AUTH_JWT_SECRET)/.test(name)
+      ? ''
+      : ` is "${given[name]}" but`
     throw new StartError(`${name}${value} ${issue?.message}`)
   }
   const set = parsed.data
@@ -169,10 +201,40 @@ export function loadConfig(env: NodeJS.ProcessEnv): Config {
     signup: set.SIGNUP,
     directory: set.DIRECTORY,
     presence: set.PRESENCE,
+    adminToken: set.ADMIN_TOKEN,
+    provider: providerConfig(set),
     groupLimit: set.GROUP_LIMIT,
     retentionDays: set.INBOX_RETENTION_DAYS,
     logLevel: set.LOG_LEVEL,
   }
+}
+
+/** The identity provider, if one is set. Throws StartError where only a part of it is. */
+function providerConfig(set: z.output<typeof environment>): ProviderConfig | undefined {
+  const {
+    AUTH_JWKS_URL: jwksUrl,
+    AUTH_JWT_SECRET: secret,
+    AUTH_ISSUER: issuer,
+    AUTH_AUDIENCE: audience,
+  } = set
+  if (jwksUrl !== undefined && secret !== undefined) {
+    throw new StartError(
+      'AUTH_JWT_SECRET and AUTH_JWKS_URL are both set: set the one that the tokens are signed for',
+    )
+  }
+  const key = jwksUrl !== undefined ? { jwksUrl } : secret !== undefined ? { secret } : undefined
+  if (!key && issuer === undefined && audience === undefined) return undefined
+  const missing = !key
+    ? 'AUTH_JWKS_URL or AUTH_JWT_SECRET'
+    : issuer === undefined
+      ? 'AUTH_ISSUER'
+      : 'AUTH_AUDIENCE'
+  if (!key || issuer === undefined || audience === undefined) {
+    throw new StartError(
+      `${missing} is not set: an identity provider needs keys, AUTH_ISSUER and AUTH_AUDIENCE`,
+    )
+  }
+  return { issuer, audience, key }
 }
 
 /** Login and TLS are those of the first address that has them: all servers are one cluster. */

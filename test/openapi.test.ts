@@ -1,8 +1,9 @@
 import { expect, test } from 'vitest'
+import { ADMIN_TOKEN } from './support/back-end.ts'
 import { call } from './support/person.ts'
 import { useGateway } from './support/suite.ts'
 
-const { gateway } = useGateway()
+const { gateway } = useGateway({ adminToken: ADMIN_TOKEN })
 
 type Operation = {
   parameters?: { name: string; in: string }[]

@@ -4,6 +4,8 @@ import { MAX_ANSWER_BYTES, MAX_BATCH_RECIPIENTS } from '../protocol/constants.ts
 import { notFound, Problem } from '../protocol/problems.ts'
 import * as schemas from '../protocol/schemas.ts'
 import type { Message } from '../protocol/types.ts'
+import { findBlockers } from '../store/blocks.ts'
+import { blocked } from '../store/commit-group.ts'
 import type { Sent } from '../store/committer.ts'
 import { findDirect, openDirect } from '../store/conversations.ts'
 import { claimMulticastKeys } from '../store/multicast.ts'
@@ -74,19 +76,24 @@ function failed(problem: Problem): Result {
 }
 
 /** What multicasts need before anything is sent: their keys, and the direct conversations, opened where missing. */
-type Peers = { holdsKey: ReadonlyMap<Item, boolean>; conversations: ReadonlyMap<string, string> }
+type Peers = {
+  holdsKey: ReadonlyMap<Item, boolean>
+  conversations: ReadonlyMap<string, string>
+  /** Those who do not let the sender start one. */
+  blockers: ReadonlySet<string>
+}
 
 async function preparePeers(services: Services, me: string, items: (Item | Problem)[]): Promise<Peers> {
   const multicasts = items.filter(
     (item): item is Multicast => !(item instanceof Problem) && isMulticast(item),
   )
-  if (multicasts.length === 0) return { holdsKey: new Map(), conversations: new Map() }
+  if (multicasts.length === 0) return { holdsKey: new Map(), conversations: new Map(), blockers: new Set() }
   const claims = multicasts.map((item) => ({ key: item.client_id, request_hash: hashOf(item) }))
   const held = await claimMulticastKeys(services.database.sql, me, claims)
   const to = new Set(multicasts.flatMap((item, index) => (held[index] ? item.to : [])))
   return {
     holdsKey: new Map(multicasts.map((item, index) => [item, held[index] === true])),
-    conversations: await directConversations(services, me, [...to]),
+    ...(await directConversations(services, me, [...to])),
   }
 }
 
@@ -115,7 +122,7 @@ async function multicast(services: Services, me: string, item: Multicast, peers:
     [...new Set(item.to)].map(async (user_id): Promise<Recipient & { message?: Message }> => {
       try {
         const conversation_id = peers.conversations.get(user_id)
-        if (conversation_id === undefined) throw notFound('user')
+        if (conversation_id === undefined) throw peers.blockers.has(user_id) ? blocked() : notFound('user')
         const send = newSend(me, conversation_id, item, item.client_id)
         // A blank is in no client's key, so these never meet one.
         const sent = await services.committer.commit({ ...send, key: `${item.client_id} ${user_id}` })
@@ -153,14 +160,16 @@ async function directConversations(
   { database, writer }: Services,
   me: string,
   to: string[],
-): Promise<Map<string, string>> {
+): Promise<Pick<Peers, 'conversations' | 'blockers'>> {
   const known = await findDirect(database.sql, me, to)
   const missing = to.filter((id) => !known.has(id) && id !== me)
-  if (missing.length > 0) {
-    const opened = await writer.write((unit) => openDirect(unit, me, missing))
-    for (const [peer, { id }] of opened) known.set(peer, id)
-  }
-  return known
+  if (missing.length === 0) return { conversations: known, blockers: new Set() }
+  // Where there is a conversation the send itself is judged, behind its key: what was sent before stays sent.
+  const blockers = await findBlockers(database.sql, me, missing)
+  const welcome = missing.filter((id) => !blockers.has(id))
+  const opened = await writer.write((unit) => openDirect(unit, me, welcome))
+  for (const [peer, { id }] of opened) known.set(peer, id)
+  return { conversations: known, blockers }
 }
 
 /**

@@ -1,6 +1,8 @@
 import { formatCursor } from '../protocol/cursor.ts'
 import { Problem } from '../protocol/problems.ts'
 import * as schemas from '../protocol/schemas.ts'
+import { findBlockers } from '../store/blocks.ts'
+import { blocked } from '../store/commit-group.ts'
 import { updateConversation } from '../store/conversation-changes.ts'
 import { createGroup, type ListPosition, openDirect } from '../store/conversations.ts'
 import { listMembers, putMember, removeMember } from '../store/members.ts'
@@ -23,7 +25,7 @@ export const createConversation = (services: Services) =>
       201: { description: 'Made.', schema: schemas.conversation },
       200: { description: 'The direct conversation that is there already.', schema: schemas.conversation },
     },
-    problems: ['user_not_found', 'group_full'],
+    problems: ['user_not_found', 'group_full', 'blocked'],
     async handle({ body, caller }, facts) {
       const me = caller.user_id
       const others = [...new Set(body.members)].filter((id) => id !== me)
@@ -42,6 +44,7 @@ export const createConversation = (services: Services) =>
       }
       return creating(services, facts, { sender: me, request: body }, async (unit) => {
         if (body.kind === 'direct') {
+          if ((await findBlockers(unit.tx, me, others)).size > 0) throw blocked()
           const opened = (await openDirect(unit, me, others)).values().next().value
           if (!opened) throw noSuchMember(others)
           const conversation = await services.conversations.get(me, opened.id, unit.tx)
@@ -61,7 +64,8 @@ export const createConversation = (services: Services) =>
     },
   })
 
-function noSuchMember(ids: string[]): Problem {
+/** Some of the people named do not exist. */
+export function noSuchMember(ids: string[]): Problem {
   const errors = ids.map((id) => ({ path: 'members', message: `no such user: ${id}` }))
   return new Problem('user_not_found', 'There is no such user. Check the id.', { errors })
 }

@@ -37,6 +37,8 @@ export type Endpoint<
   tag: string
   /** Whether somebody must be signed in. */
   signedIn: U
+  /** Only for the product's back end, with the ADMIN_TOKEN; then nobody is signed in. */
+  admin?: boolean
   /** Whether it creates something, so that `Idempotency-Key` makes it repeatable. */
   creates?: boolean
   params?: P

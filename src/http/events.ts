@@ -53,7 +53,8 @@ export async function serveEvents(
     const start = asked ?? (await within(OPEN_WITHIN_MS, services.devices.storedCursor(caller))) ?? 'head'
     // Whoever does not wait wants what is there now, wherever it was sent.
     const exact = form === 'poll' && query.wait === 0
-    const request = { userId: caller.user_id, deviceId: caller.device_id, start, exact }
+    const { user_id: userId, device_id: deviceId, issued_at: issuedAt } = caller
+    const request = { userId, deviceId, issuedAt, start, exact }
     const feed = await within(OPEN_WITHIN_MS, Feed.open(services.hub, services.inbox, request), dispose)
     refuseSignedOut(services, caller, feed)
     const isGood = typeof asked === 'object' && !feed.opening.reset

@@ -15,3 +15,9 @@ export function fitting<T>(items: readonly T[]): { items: T[]; cut: boolean } {
   })
   return end === -1 ? { items: [...items], cut: false } : { items: items.slice(0, end), cut: true }
 }
+
+/** A page of at most `limit` of the items found, as far as they fit; `next` is its last where there are more. */
+export function pageOf<T>(found: readonly T[], limit: number): { items: T[]; next: T | undefined } {
+  const { items } = fitting(found.slice(0, limit))
+  return { items, next: items.length < found.length ? items.at(-1) : undefined }
+}

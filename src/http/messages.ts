@@ -15,7 +15,7 @@ type Content = { text: string; data?: Data | null | undefined; reply_to?: number
 
 /** A send to a conversation. Without a client's key the server makes one, so that its own repetitions stay safe. */
 export function newSend(
-  sender_id: string,
+  sender_id: string | null,
   conversation_id: string,
   content: Content,
   client_id: string,
@@ -34,6 +34,17 @@ export function newSend(
   }
 }
 
+/** The key of a send, in the header or the body. Throws Problem validation_failed where they differ. */
+export function readClientId(
+  key: string | undefined,
+  { client_id }: { client_id?: string | null | undefined },
+): string | undefined {
+  if (key === undefined || key === (client_id ?? key)) return key ?? client_id ?? undefined
+  throw new Problem('validation_failed', 'Idempotency-Key and client_id differ. Send one of them.', {
+    errors: [{ path: 'client_id', message: 'differs from the header Idempotency-Key' }],
+  })
+}
+
 export const sendMessage = (services: Services) =>
   endpoint({
     summary: 'Send a message; repeat with the same key until it is answered',
@@ -48,13 +59,8 @@ export const sendMessage = (services: Services) =>
     },
     problems: ['not_found', 'text_too_long', 'idempotency_mismatch', 'reply_not_found', 'rate_limited'],
     async handle({ params, body, caller }, { key }) {
-      if (key !== undefined && key !== (body.client_id ?? key)) {
-        throw new Problem('validation_failed', 'Idempotency-Key and client_id differ. Send one of them.', {
-          errors: [{ path: 'client_id', message: 'differs from the header Idempotency-Key' }],
-        })
-      }
+      const client_id = readClientId(key, body) ?? newId()
       await services.limits.take('send', caller.user_id)
-      const client_id = key ?? body.client_id ?? newId()
       const { message, replayed } = await services.committer.commit(
         newSend(caller.user_id, params.id, body, client_id),
       )

@@ -6,6 +6,8 @@ import { PROBLEM_TYPE } from './problem-answer.ts'
 import type { Routes } from './routes.ts'
 
 const SIGNED_IN = [{ bearer: [] }, { cookie: [] }]
+const ADMIN = [{ admin: [] }]
+const ADMIN_PROBLEMS = ['unauthenticated', 'token_invalid'] as const
 const SIGNED_IN_PROBLEMS = ['unauthenticated', 'token_invalid', 'token_expired', 'signed_out'] as const
 const COMPONENTS = '#/components/schemas/'
 
@@ -32,6 +34,12 @@ export function openApiDocument(routes: Routes, version: string): unknown {
       securitySchemes: {
         bearer: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' },
         cookie: { type: 'apiKey', in: 'cookie', name: 'longwave_session' },
+        admin: {
+          type: 'http',
+          scheme: 'bearer',
+          description:
+            'The ADMIN_TOKEN that the server was started with; without one these paths are not there.',
+        },
       },
     },
   }
@@ -80,11 +88,11 @@ class Components {
 }
 
 function operation(method: string, endpoint: Endpoint, components: Components): unknown {
-  const { summary, tag, params, query, body, answers, creates, signedIn } = endpoint
+  const { summary, tag, params, query, body, answers, creates, signedIn, admin } = endpoint
   return {
     summary,
     tags: [tag],
-    security: signedIn ? SIGNED_IN : [],
+    security: admin ? ADMIN : signedIn ? SIGNED_IN : [],
     parameters: [
       ...parameters('path', params, components),
       ...parameters('query', query, components),
@@ -126,10 +134,11 @@ function parameters(
 }
 
 function problemAnswers(method: string, endpoint: Endpoint, components: Components) {
-  const { problems = [], signedIn, creates, query, body } = endpoint
+  const { problems = [], signedIn, admin, creates, query, body } = endpoint
   const codes = [
     ...problems,
     ...(signedIn ? SIGNED_IN_PROBLEMS : []),
+    ...(admin ? ADMIN_PROBLEMS : []),
     ...(signedIn && method !== 'GET' ? (['origin_refused', 'rate_limited'] as const) : []),
     ...(creates ? (['validation_failed', 'idempotency_mismatch', 'request_in_progress'] as const) : []),
     ...(query ? (['validation_failed'] as const) : []),

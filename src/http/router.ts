@@ -2,6 +2,7 @@ import type { HttpBindings } from '@hono/node-server'
 import { type Context, Hono } from 'hono'
 import type { z } from 'zod'
 import { notFound, Problem } from '../protocol/problems.ts'
+import { requireAdminToken } from './admin/access.ts'
 import type { Authenticated } from './auth/authenticator.ts'
 import { sessionCookie } from './auth/cookie.ts'
 import { readJson } from './body.ts'
@@ -20,7 +21,9 @@ const ANSWER_WITHIN_MS = 10_000
 export function createRouter(services: Services, routes: Routes): Hono<Env> {
   const app = new Hono<Env>()
   const methods = new Map<string, string[]>()
+  const { adminToken } = services.config
   for (const [method, path, endpoint] of routes) {
+    if (endpoint.admin && adminToken === undefined) continue
     methods.set(path, [...(methods.get(path) ?? []), method])
     app.on(method, honoPath(path), (context) => serve(services, endpoint, context))
   }
@@ -46,6 +49,7 @@ function refuseMethod(allowed: string[]): Response {
 
 async function serve(services: Services, endpoint: Endpoint, context: Context<Env>): Promise<Response> {
   const { incoming } = context.env
+  if (endpoint.admin) requireAdminToken(services.config.adminToken ?? '', incoming)
   const caller = endpoint.signedIn
     ? await within(ANSWER_WITHIN_MS, Promise.resolve(services.authenticator.authenticate(incoming)))
     : undefined
@@ -68,13 +72,18 @@ async function serve(services: Services, endpoint: Endpoint, context: Context<En
 }
 
 const NAMED_BY: Record<string, string> = { seq: 'message', user_id: 'member', device_id: 'device' }
+const KINDS: [RegExp, string][] = [
+  [/^\/v1\/(admin\/)?users\//, 'user'],
+  [/^\/v1\/admin\/broadcasts\//, 'broadcast'],
+]
 
 /** A malformed id is the id of nothing, and answered as such. */
 function parsePath<S extends z.ZodType>(schema: S, { req }: Context<Env>): z.output<S> {
   const result = schema.safeParse(req.param())
   if (result.success) return result.data
   const parameter = String(result.error.issues[0]?.path[0])
-  throw notFound(NAMED_BY[parameter] ?? (req.path.startsWith('/v1/users/') ? 'user' : 'conversation'))
+  const kind = KINDS.find(([pattern]) => pattern.test(req.path))?.[1] ?? 'conversation'
+  throw notFound(NAMED_BY[parameter] ?? kind)
 }
 
 /** A session that was extended just now is extended in the browser too, unless the reply sets a cookie itself. */

@@ -1,4 +1,7 @@
+import { adminRoutes } from './admin/routes.ts'
+import { getAnnouncements } from './announcements.ts'
 import { sendBatch } from './batch.ts'
+import * as blocks from './blocks.ts'
 import * as conversations from './conversations.ts'
 import { putCursor } from './devices.ts'
 import type { Endpoint } from './endpoint.ts'
@@ -27,6 +30,9 @@ export function apiRoutes(services: Services): Routes {
     ['GET', '/v1/users/me', users.getMe(services)],
     ['PATCH', '/v1/users/me', users.changeMe(services)],
     ['PUT', '/v1/users/me/password', sessions.changePassword(services)],
+    ['GET', '/v1/users/me/blocks', blocks.getBlocks(services)],
+    ['PUT', '/v1/users/me/blocks/{user_id}', blocks.putBlock(services)],
+    ['DELETE', '/v1/users/me/blocks/{user_id}', blocks.deleteBlock(services)],
     ['GET', '/v1/users', users.findUsers(services)],
     ['GET', '/v1/users/{id}', users.getUser(services)],
 
@@ -51,5 +57,8 @@ export function apiRoutes(services: Services): Routes {
 
     ['PUT', '/v1/devices/current/cursor', putCursor(services)],
     ['GET', '/v1/presence', presence.getPresence(services)],
+    ['GET', '/v1/announcements', getAnnouncements(services)],
+
+    ...adminRoutes(services),
   ]
 }

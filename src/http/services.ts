@@ -8,6 +8,7 @@ import type { Presence } from '../live/presence.ts'
 import type { Receipts } from '../live/receipts.ts'
 import type { Typing } from '../live/typing.ts'
 import type { Acknowledgements } from '../store/acknowledgements.ts'
+import type { Background } from '../store/background.ts'
 import type { Committer } from '../store/committer.ts'
 import type { Conversations } from '../store/conversations.ts'
 import type { Database } from '../store/database.ts'
@@ -49,4 +50,6 @@ export type Services = {
   authenticator: Authenticator
   origins: Origins
   limits: Limits
+  broadcaster: Background
+  eraser: Background
 }

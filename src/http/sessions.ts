@@ -12,12 +12,18 @@ import type { Services } from './services.ts'
 
 const TAG = 'Accounts and devices'
 
-type SignIn = { device_name?: string | null | undefined; cookie: boolean }
+export type SignIn = { device_name?: string | null | undefined; cookie: boolean }
 
 /** A Session with a cookie secret beside it, which becomes a header on the way out and is never in a body. */
-type Opened = { session: Record<string, unknown>; cookie?: string }
+export type Opened = { session: Record<string, unknown>; cookie?: string }
 
-async function openSession(services: Services, tx: Transaction, user: User, given: SignIn): Promise<Opened> {
+/** Signs somebody in as a new device. */
+export async function openSession(
+  services: Services,
+  tx: Transaction,
+  user: User,
+  given: SignIn,
+): Promise<Opened> {
   const name = given.device_name ?? null
   if (given.cookie) {
     const { device_id, cookie } = await services.devices.createWithCookie(tx, user.id, name)
@@ -106,14 +112,15 @@ export const refresh = (services: Services) =>
     answers: { 200: { description: 'The session, its refresh token rotated.', schema: schemas.session } },
     problems: ['token_invalid', 'token_reused'],
     async handle({ body }) {
-      const { user_id, device_id, refresh_token } = await services.devices.refresh(body.refresh_token)
-      if (refresh_token === undefined) {
-        services.revocations.revoke({ user_id, device_id })
+      const refreshed = await services.devices.refresh(body.refresh_token)
+      if ('revoked_at' in refreshed) {
+        services.revocations.revoke(refreshed)
         throw new Problem(
           'token_reused',
           'This refresh token was spent before, so its device was signed out. Sign in again.',
         )
       }
+      const { user_id, device_id, refresh_token } = refreshed
       const user = await services.users.get(user_id)
       if (!user) throw new Problem('token_invalid', 'The account no longer exists.')
       return { status: 200, body: await bearerSession(services, user, device_id, refresh_token) }
@@ -150,8 +157,9 @@ export const signOut = (services: Services) =>
     problems: ['not_found'],
     async handle({ params, caller }, { secure }) {
       const device_id = params.device_id === 'current' ? caller.device_id : params.device_id
-      if (!(await services.devices.remove(caller.user_id, device_id))) throw notFound('device')
-      services.revocations.revoke({ user_id: caller.user_id, device_id })
+      const removed = await services.devices.remove(caller.user_id, device_id)
+      if (!removed) throw notFound('device')
+      services.revocations.revoke(removed)
       const ended = caller.via === 'cookie' && device_id === caller.device_id
       return { status: 204, ...(ended && { headers: { 'Set-Cookie': endedCookie(secure) } }) }
     },
@@ -192,9 +200,11 @@ export const createStreamTicket = (services: Services) =>
     answers: { 201: { description: 'The ticket.', schema: schemas.streamTicket } },
     async handle({ caller }, facts) {
       const given = { sender: caller.user_id, request: caller.device_id }
-      return creating(services, facts, given, async ({ tx }) => ({
-        status: 201,
-        body: { ticket: await services.devices.createTicket(tx, caller), expires_in: STREAM_TICKET_SECONDS },
-      }))
+      // A provider's token ends what its ticket opens; a session of ours outlives its tokens.
+      const ends_at = caller.issued_at === undefined ? null : new Date(caller.expires_at)
+      return creating(services, facts, given, async ({ tx }) => {
+        const ticket = await services.devices.createTicket(tx, { ...caller, ends_at })
+        return { status: 201, body: { ticket, expires_in: STREAM_TICKET_SECONDS } }
+      })
     },
   })

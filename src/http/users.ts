@@ -1,5 +1,6 @@
 import { notFound, Problem } from '../protocol/problems.ts'
 import * as schemas from '../protocol/schemas.ts'
+import { updateUser } from '../store/users.ts'
 import { endpoint } from './endpoint.ts'
 import { fitting } from './fitting.ts'
 import type { Services } from './services.ts'
@@ -27,8 +28,10 @@ export const changeMe = (services: Services) =>
     signedIn: true,
     body: schemas.userChangeBody,
     answers: { 200: { description: 'As changed.', schema: schemas.user } },
+    problems: ['not_found'],
     async handle({ caller, body }) {
-      return { status: 200, body: await services.users.update(caller.user_id, body) }
+      const { sql } = services.database
+      return { status: 200, body: await updateUser(sql, caller.user_id, body) }
     },
   })
 

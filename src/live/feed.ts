@@ -26,6 +26,8 @@ export type Sink = {
 export type FeedRequest = {
   userId: string
   deviceId: string
+  /** When what was shown was issued (ms since 1970), where a device may be signed out and come back. */
+  issuedAt?: number | undefined
   start: Start
   /** Ask the log even where memory has the answer: a hint from another node may still be on its way. */
   exact?: boolean
@@ -47,28 +49,31 @@ export class Feed implements Reader, Disposable {
   readonly #lease: SubscriberLease
   readonly #log: Log
   readonly #deviceId: string
+  readonly #issuedAt: number
   #sink: Sink | undefined
   /** It may happen before there is a sink to tell. */
   #isSignedOut = false
   #resetBefore: { reason: ResetReason; opening: Opening } | undefined
   #phase: 'opened' | 'backfill' | 'live' | 'ended' = 'opened'
 
-  private constructor(lease: SubscriberLease, log: Log, opening: Opening, deviceId: string) {
+  private constructor(lease: SubscriberLease, log: Log, opening: Opening, request: FeedRequest) {
     this.#lease = lease
     this.#log = log
-    this.#deviceId = deviceId
+    this.#deviceId = request.deviceId
+    this.#issuedAt = request.issuedAt ?? 0
     this.opening = opening
     this.position = opening.after
   }
 
   /** Subscribes and judges the starting point. Nothing is delivered before `deliver`. Rejects when the log cannot be read. */
-  static async open(hub: Hub, log: Log, { userId, deviceId, start, exact }: FeedRequest): Promise<Feed> {
+  static async open(hub: Hub, log: Log, request: FeedRequest): Promise<Feed> {
+    const { userId, start, exact } = request
     const lease = await hub.open(userId)
     try {
       const recalled = exact ? undefined : lease.subscriber.recall(start)
       const opening = recalled ?? (await log.open(userId, start))
       lease.subscriber.observe(opening)
-      const feed = new Feed(lease, log, opening, deviceId)
+      const feed = new Feed(lease, log, opening, request)
       lease.subscriber.readers.add(feed)
       return feed
     } catch (error) {
@@ -122,8 +127,8 @@ export class Feed implements Reader, Disposable {
     else this.#resetBefore = { reason, opening }
   }
 
-  onSignedOut(deviceId: string): void {
-    if (deviceId !== this.#deviceId || this.#phase === 'ended') return
+  onSignedOut(deviceId: string, at: number): void {
+    if (deviceId !== this.#deviceId || this.#issuedAt > at || this.#phase === 'ended') return
     this.#isSignedOut = true
     this.#sink?.signedOut()
   }

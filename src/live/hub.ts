@@ -65,6 +65,11 @@ export class Hub implements Disposable {
     return this.#entries.get(userId)?.subscriber
   }
 
+  /** Reads again what is remembered of every inbox: some of it may not be seen any more. */
+  forget(): void {
+    for (const { subscriber } of this.#entries.values()) subscriber.forget()
+  }
+
   [Symbol.dispose](): void {
     this.#disposed = true
     clearTimeout(this.#timer)

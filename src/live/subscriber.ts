@@ -12,8 +12,8 @@ export type Reader = {
   onEvent(event: LogEvent): void
   onPassing(event: PassingEvent): void
   onReset(reason: ResetReason, opening: Opening): void
-  /** Ends the reader if it belongs to this device. */
-  onSignedOut(deviceId: string): void
+  /** Ends the reader if it belongs to this device, signed out at `at` (ms since 1970). */
+  onSignedOut(deviceId: string, at: number): void
 }
 
 /** How long a gap may be two hints that overtook each other, before the log is read. */
@@ -109,6 +109,12 @@ export class Subscriber implements Listener {
     return id + 1 >= first ? this.#tail.slice(id + 1 - first) : undefined
   }
 
+  /** What is remembered of the past may say what no longer holds: it is read again. */
+  forget(): void {
+    this.#tail = []
+    this.#tailLength = 0
+  }
+
   dispose(): void {
     this.#disposed = true
     clearTimeout(this.#gapTimer)
@@ -116,7 +122,7 @@ export class Subscriber implements Listener {
 
   #pass(event: LogEvent): void {
     this.lastId = event.id
-    if (this.#makesPastStale(event)) this.#forget()
+    if (this.#makesPastStale(event)) this.forget()
     this.#tail.push(event)
     this.#tailLength += event.body.json.length
     while (this.#tail.length > TAIL_EVENTS || this.#tailLength > TAIL_LENGTH) {
@@ -131,11 +137,6 @@ export class Subscriber implements Listener {
     return (
       body.type === 'message.edited' || body.type === 'message.deleted' || body.type.startsWith('reaction.')
     )
-  }
-
-  #forget(): void {
-    this.#tail = []
-    this.#tailLength = 0
   }
 
   #passAhead(): void {
@@ -202,7 +203,7 @@ export class Subscriber implements Listener {
 
   #skipTo(head: number): void {
     this.lastId = head
-    this.#forget()
+    this.forget()
     for (const reader of [...this.readers]) reader.onReset('expired', this.#openingAt(head))
   }
 
@@ -210,7 +211,7 @@ export class Subscriber implements Listener {
     this.epoch = epoch
     this.databaseEpoch = database_epoch
     this.lastId = head
-    this.#forget()
+    this.forget()
     this.#passAhead()
   }
 

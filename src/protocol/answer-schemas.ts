@@ -2,7 +2,7 @@ import { z } from 'zod'
 
 /** What the wire gives, for the OpenAPI document. */
 
-const time = z.iso.datetime().meta({ description: 'RFC 3339, UTC, milliseconds.' })
+export const time = z.iso.datetime().meta({ description: 'RFC 3339, UTC, milliseconds.' })
 
 const dataOut = z.record(z.string(), z.unknown())
 export const user = z.object({
@@ -21,7 +21,7 @@ export const session = z.object({
   expires_in: z.int().optional(),
   refresh_token: z.string().optional(),
 })
-const device = z.object({
+export const device = z.object({
   device_id: z.string(),
   name: z.string().nullable(),
   created_at: time,
@@ -47,7 +47,7 @@ export const message = z.object({
   reactions: z.array(z.object({ emoji: z.string(), count: z.int(), user_ids: z.array(z.string()) })),
   data: dataOut,
 })
-export const conversation = z.object({
+const sharedConversationFields = {
   id: z.uuid(),
   kind: z.enum(['direct', 'group']),
   title: z.string().nullable(),
@@ -57,6 +57,11 @@ export const conversation = z.object({
   members_count: z.int(),
   history: z.enum(['joined', 'all']),
   system_messages: z.boolean(),
+}
+/** What is the same for all members. */
+export const sharedConversation = z.object(sharedConversationFields)
+export const conversation = z.object({
+  ...sharedConversationFields,
   last_message: message.nullable(),
   read_seq: z.int(),
   unread_count: z.int(),
@@ -65,6 +70,11 @@ export const conversation = z.object({
   hidden: z.boolean(),
   role: z.enum(['owner', 'admin', 'member']),
   peer: user.optional(),
+})
+export const blocked = z.object({ users: z.array(user), next: z.string().nullable() })
+export const announcements = z.object({
+  announcements: z.array(z.object({ id: z.uuid(), text: z.string(), created_at: time })),
+  next: z.uuid().nullable(),
 })
 export const conversations = z.object({
   conversations: z.array(conversation),

@@ -8,6 +8,8 @@ export const MAX_BODY_BYTES = 1536 * 1024
 export const MAX_TEXT_LENGTH = 100_000
 /** Everywhere but in its own resource a longer text is cut here, at a code point (UTF-8 bytes). */
 export const MAX_INLINE_TEXT_BYTES = 8 * 1024
+/** Unicode code points in an announcement: as much as an event carries uncut. */
+export const MAX_ANNOUNCEMENT_LENGTH = 2_000
 /** A product's own JSON on users, conversations and messages. */
 export const MAX_DATA_BYTES = 4 * 1024
 export const MAX_BATCH_MESSAGES = 100

@@ -63,7 +63,7 @@ const readEvent = event(
 )
 const announcementEvent = event(
   ['announcement'],
-  { text: z.string() },
+  { announcement_id: z.uuid(), text: z.string() },
   'From the operator to everybody.',
 ).omit({
   conversation_id: true,

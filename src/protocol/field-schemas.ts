@@ -43,6 +43,11 @@ export function words(min: number, max: number, code: ProblemCode = 'validation_
 
 export const text = words(1, MAX_TEXT_LENGTH, 'text_too_long')
 export const userId = words(1, 128).meta({ description: 'Opaque, 1 to 128 characters.' })
+/** A user id that a product chooses: those that cannot stand in a path are none. */
+export const newUserId = userId.refine((id) => id !== 'me' && id !== '.' && id !== '..', {
+  error: 'must not be "me", "." or ".."',
+})
+export const deviceId = words(1, 128)
 export const uuid = z.uuid({ error: 'must be a UUID' }).transform((value) => value.toLowerCase())
 export const seq = z.int({ error: 'must be a whole number' }).min(1, { error: 'must be at least 1' })
 

@@ -22,6 +22,7 @@ export const PROBLEMS = {
   request_timeout: [408, 'The request took too long to arrive'],
   username_taken: [409, 'The username is taken'],
   message_deleted: [409, 'The message was deleted'],
+  user_id_taken: [409, 'The user id is taken'],
   request_in_progress: [409, 'The first request is still under way'],
   body_too_large: [413, 'The body is too large'],
   unsupported_media_type: [415, 'The body must be JSON'],

@@ -14,6 +14,7 @@ import {
 } from './constants.ts'
 import {
   data,
+  deviceId,
   emoji,
   idempotencyKey,
   seq,
@@ -30,10 +31,10 @@ import {
 // Bodies
 
 const flag = z.boolean({ error: 'must be true or false' })
-const username = z.string({ error: 'must be a string' }).regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, {
+export const username = z.string({ error: 'must be a string' }).regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, {
   error: 'must have 1 to 64 letters, digits, dots, hyphens or underscores and begin with a letter or digit',
 })
-const password = words(8, 256)
+export const password = words(8, 256)
 const deviceFields = {
   device_name: words(1, 128).nullish(),
   cookie: flag.default(false),
@@ -113,7 +114,8 @@ export const memberParams = z.object({ id: uuid, user_id: userId })
 export const messageParams = z.object({ id: uuid, seq: whole(1, Number.MAX_SAFE_INTEGER) })
 export const reactionParams = messageParams.extend({ emoji })
 export const userParams = z.object({ id: userId })
-export const deviceParams = z.object({ device_id: words(1, 128) })
+export const deviceParams = z.object({ device_id: deviceId })
+export const blockParams = z.object({ user_id: userId })
 
 export const usersQuery = z.object({
   query: words(1, 128).optional(),
@@ -124,6 +126,14 @@ export const presenceQuery = z.object({
   user_ids: words(1, 13_000).meta({
     description: `Up to ${MAX_PRESENCE_IDS} user ids, comma-separated.`,
   }),
+})
+export const blocksQuery = z.object({
+  limit: whole(1, 100).default(50),
+  after: words(0, 128).default('').meta({ description: 'The `next` of the page before.' }),
+})
+export const announcementsQuery = z.object({
+  limit: whole(1, 100).default(20),
+  before: uuid.optional().meta({ description: 'The `next` of the page before.' }),
 })
 export const conversationsQuery = z.object({
   limit: whole(1, 100).default(50),

@@ -53,7 +53,7 @@ export function refusal(status: CommitRow['status'] | undefined): Problem {
 }
 
 /** Whoever is blocked can neither start nor continue a direct conversation. */
-function blocked(): Problem {
+export function blocked(): Problem {
   return new Problem('blocked', 'This person has blocked you: you cannot write to them directly.')
 }
 

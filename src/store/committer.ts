@@ -46,6 +46,8 @@ const MAX_KNOWN_SIZES = 100_000
 export class Committer {
   readonly #sql: Sql
   readonly #announce: Announce
+  /** Messages committed so far. */
+  committed = 0
   #queue: Pending[] = []
   #queuedBytes = 0
   #groupSince: number | undefined
@@ -213,6 +215,7 @@ export class Committer {
     const message = newMessage(pending.send, row, seq, at.toISOString())
     const recipients = row.recipients ?? []
     this.#rememberSize(pending.send.conversation_id, recipients.length)
+    this.committed += 1
     const { conversation_id, created_at } = message
     const body = encodeEvent({ type: 'message.created', at: created_at, conversation_id, message })
     const { database_epoch } = row

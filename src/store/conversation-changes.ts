@@ -1,5 +1,13 @@
 import type { Data } from '../protocol/types.ts'
-import { idsOf, type Locked, lockConversation, requireGroup, requireRank } from './conversation-lock.ts'
+import {
+  BACK_END,
+  type By,
+  idsOf,
+  type Locked,
+  lockConversation,
+  requireGroup,
+  requireRank,
+} from './conversation-lock.ts'
 import { type ConversationRecord, toSharedConversation } from './conversation-record.ts'
 import type { Transaction } from './database.ts'
 import { systemMessage } from './system-messages.ts'
@@ -17,7 +25,7 @@ export type ConversationChange = {
 /** Changes what all share (owner and admins of a group) and what is each member's own, which their devices learn. */
 export async function updateConversation(
   { tx, append }: Unit,
-  target: { conversation: string; by: string },
+  target: { conversation: string; by: By },
   change: ConversationChange,
 ): Promise<void> {
   const locked = await lockConversation(tx, target.conversation, target.by)
@@ -59,7 +67,7 @@ async function changeShared(tx: Transaction, { record, members, own }: Locked, c
       ? []
       : await systemMessage(tx, updated, recipients, {
           event: 'conversation.updated',
-          by: own.user_id,
+          by: own === BACK_END ? null : own.user_id,
           title,
         })
   const last_seq = record.last_seq + told.length

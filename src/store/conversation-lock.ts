@@ -11,6 +11,12 @@ export type Membership = {
   read_seq: number
 }
 
+/** Who changes something: a member, or null for the product's back end, which may do what an owner may. */
+export type By = string | null
+
+/** The back end, where it stands in for a member. */
+export const BACK_END: Membership = { user_id: '', role: 'owner', from_seq: 1, read_seq: 0 }
+
 /** A conversation that is locked, and who is in it; `own` is the one who asked. */
 export type Locked = { record: ConversationRecord; members: Membership[]; own: Membership }
 
@@ -18,13 +24,13 @@ export type Locked = { record: ConversationRecord; members: Membership[]; own: M
  * The conversation and its members, the conversation locked: until COMMIT nobody sends to it, joins or leaves it.
  * Throws Problem not_found unless `user` is a member.
  */
-export async function lockConversation(tx: Transaction, id: string, user: string): Promise<Locked> {
+export async function lockConversation(tx: Transaction, id: string, user: By): Promise<Locked> {
   const [record] = await tx<
     ConversationRecord[]
   >`SELECT * FROM conversations WHERE id = ${id} FOR NO KEY UPDATE`
   const members = await tx<Membership[]>`
     SELECT user_id, role, from_seq, read_seq FROM members WHERE conversation_id = ${id} ORDER BY joined_at, user_id`
-  const own = members.find((member) => member.user_id === user)
+  const own = user === null ? BACK_END : members.find((member) => member.user_id === user)
   if (!record || !own) throw notFound('conversation')
   return { record, members: [...members], own }
 }

@@ -9,7 +9,8 @@ import { toUser, type UserRecord } from './users.ts'
 import type { NewEvent, Unit } from './writer.ts'
 
 export type NewGroup = {
-  owner: string
+  /** Null where the product's back end looks after the group. */
+  owner: string | null
   members: string[]
   title: string | null
   data: Data
@@ -23,7 +24,7 @@ export type ListPosition = { activity: number; id: string }
 /** Makes a group; everybody in it gets `conversation.created`. Throws Problem user_not_found. */
 export async function createGroup({ tx, append }: Unit, group: NewGroup): Promise<string> {
   const id = newId()
-  const members = [...new Set([group.owner, ...group.members])]
+  const members = [...new Set([...(group.owner === null ? [] : [group.owner]), ...group.members])]
   await requireUsers(tx, members)
   const [row] = await tx<ConversationRecord[]>`
     INSERT INTO conversations (id, kind, title, data, history, system_messages, created_at, members_count, last_activity_at)
@@ -32,13 +33,13 @@ export async function createGroup({ tx, append }: Unit, group: NewGroup): Promis
     FROM date_trunc('milliseconds', clock_timestamp()) AS t (at) RETURNING *`
   await tx`
     INSERT INTO members (conversation_id, user_id, role, joined_at, from_seq, read_seq)
-    SELECT ${id}, m.id, CASE WHEN m.id = ${group.owner} THEN 'owner' ELSE 'member' END::member_role,
+    SELECT ${id}, m.id, CASE WHEN m.id = ${group.owner}::text THEN 'owner' ELSE 'member' END::member_role,
       date_trunc('milliseconds', clock_timestamp()), 1, 0
     FROM unnest(${members}::text[]) AS m (id)`
   if (!row) throw new Error('INSERT INTO conversations returned nothing')
   const others = members.filter((member) => member !== group.owner)
   await append([
-    created(row, [group.owner], { role: 'owner', read_seq: 0 }),
+    created(row, group.owner === null ? [] : [group.owner], { role: 'owner', read_seq: 0 }),
     created(row, others, { role: 'member', read_seq: 0 }),
   ])
   return id
@@ -47,14 +48,25 @@ export async function createGroup({ tx, append }: Unit, group: NewGroup): Promis
 /** What a conversation is to those for whom it begins here: events alone are enough to know it as the list does. */
 export type Beginning = { role: Role; read_seq: number; peer_id?: string }
 
+/** A conversation, whoever its members are. */
+export async function findConversation(sql: Sql, id: string): Promise<ConversationRecord | undefined> {
+  const [record] = await sql<ConversationRecord[]>`SELECT * FROM conversations WHERE id = ${id}`
+  return record
+}
+
 /** The event that makes a conversation known. */
 export function created(record: ConversationRecord, recipients: string[], detail: Beginning): NewEvent {
   const current = { conversation: toSharedConversation(record) }
   return { type: 'conversation.created', conversation_id: record.id, recipients, detail, current }
 }
 
+async function findPresent(tx: Transaction, ids: string[]): Promise<Set<string>> {
+  const rows = await tx<{ id: string }[]>`SELECT id FROM users WHERE id = ANY (${ids}) AND erased_at IS NULL`
+  return new Set(rows.map((row) => row.id))
+}
+
 async function requireUsers(tx: Transaction, ids: string[]): Promise<void> {
-  const known = new Set((await tx`SELECT id FROM users WHERE id = ANY (${ids})`).map((row) => row.id))
+  const known = await findPresent(tx, ids)
   const errors = ids
     .filter((id) => !known.has(id))
     .map((id) => ({ path: 'members', message: `no such user: ${id}` }))
@@ -62,15 +74,17 @@ async function requireUsers(tx: Transaction, ids: string[]): Promise<void> {
     throw new Problem('user_not_found', 'Some of the members do not exist. Check their ids.', { errors })
 }
 
-/** The direct conversations between a user and others; those that are new are made known to both. Unknown peers are left out. */
+/** The direct conversations between a user and others; those that are new are made known to both. Unknown ones are left out. */
 export async function openDirect(
   { tx, append }: Unit,
   user: string,
   peers: string[],
 ): Promise<Map<string, { id: string; created: boolean }>> {
+  const present = await findPresent(tx, [user, ...peers])
+  const others = present.has(user) ? peers.filter((id) => present.has(id)) : []
   const opened = await tx<{ peer: string; conversation_id: string; created: boolean }[]>`
     SELECT peer, conversation_id, created
-    FROM open_direct_conversations(${user}, ${peers}::text[], ${peers.map(() => newId())}::uuid[])`
+    FROM open_direct_conversations(${user}, ${others}::text[], ${others.map(() => newId())}::uuid[])`
   const fresh = new Map(opened.filter((row) => row.created).map((row) => [row.conversation_id, row.peer]))
   if (fresh.size > 0) {
     const rows = await tx<

@@ -4,11 +4,18 @@ import type { Cursor } from '../protocol/cursor.ts'
 import { Problem } from '../protocol/problems.ts'
 import type { Database, Fragment, Transaction } from './database.ts'
 import { newId } from './ids.ts'
+import { fold } from './users.ts'
 
 /** A sign-in of an account. One account has many, all live at once. */
 export type DeviceRecord = { id: string; name: string | null; created_at: Date; last_seen_at: Date }
 
 export type DeviceIdentity = { user_id: string; device_id: string }
+
+/** A device that was signed out, and when. */
+export type RevokedDevice = DeviceIdentity & { revoked_at: Date }
+
+/** Who an identity provider says somebody is, on which device, since when (ms since 1970). */
+export type ProviderToken = DeviceIdentity & { name: string; issued_at: number }
 
 /** Random secrets are long enough that a plain hash protects them. */
 function hashSecret(secret: string): Buffer {
@@ -53,9 +60,9 @@ export class Devices {
 
   /**
    * Rotates. The token just spent gives the same successor again until that is first used, and 30 s more; used later
-   * it revokes the device: then there is no successor. Throws Problem token_invalid.
+   * it revokes the device, and says so. Throws Problem token_invalid.
    */
-  async refresh(token: string): Promise<DeviceIdentity & { refresh_token?: string }> {
+  async refresh(token: string): Promise<RevokedDevice | (DeviceIdentity & { refresh_token: string })> {
     const outcome = await this.#database.transaction(async (tx) => {
       const [row] = await tx<
         (DeviceIdentity & { predecessor_hash: Buffer | null; spent: boolean; late: boolean })[]
@@ -66,8 +73,8 @@ export class Devices {
       if (!row) return undefined
       const identity = { user_id: row.user_id, device_id: row.device_id }
       if (row.late) {
-        await removeDevices(tx, identity.user_id, tx`id = ${identity.device_id}`)
-        return identity
+        const [revoked] = await removeDevices(tx, identity.user_id, tx`id = ${identity.device_id}`)
+        return revoked
       }
       const successor = createHmac('sha256', this.#successorKey).update(token).digest('base64url')
       if (!row.spent) {
@@ -101,19 +108,24 @@ export class Devices {
     return { ...identity, extended }
   }
 
-  /** A ticket that opens `/v1/events` for this device, for a minute. */
-  async createTicket(tx: Transaction, { user_id, device_id }: DeviceIdentity): Promise<string> {
+  /** A ticket that opens `/v1/events` for this device, for a minute; what it opens ends at `ends_at`, if there is one. */
+  async createTicket(
+    tx: Transaction,
+    { user_id, device_id, ends_at }: DeviceIdentity & { ends_at: Date | null },
+  ): Promise<string> {
     const ticket = newSecret()
     await tx`
-      INSERT INTO stream_tickets (hash, user_id, device_id, expires_at)
-      VALUES (${hashSecret(ticket)}, ${user_id}, ${device_id}, now() + ${TICKET_SPAN}::interval)`
+      INSERT INTO stream_tickets (hash, user_id, device_id, expires_at, ends_at)
+      VALUES (${hashSecret(ticket)}, ${user_id}, ${device_id}, now() + ${TICKET_SPAN}::interval, ${ends_at})`
     return ticket
   }
 
   /** Whose ticket it is and whether it has expired; nothing if it never was one or its device was signed out. */
-  async findByTicket(ticket: string): Promise<(DeviceIdentity & { expired: boolean }) | undefined> {
-    const [row] = await this.#database.sql<(DeviceIdentity & { expired: boolean })[]>`
-      SELECT t.user_id, t.device_id, t.expires_at <= now() AS expired FROM stream_tickets t
+  async findByTicket(
+    ticket: string,
+  ): Promise<(DeviceIdentity & { expired: boolean; ends_at: Date | null }) | undefined> {
+    const [row] = await this.#database.sql<(DeviceIdentity & { expired: boolean; ends_at: Date | null })[]>`
+      SELECT t.user_id, t.device_id, t.expires_at <= now() AS expired, t.ends_at FROM stream_tickets t
       JOIN devices d ON d.user_id = t.user_id AND d.id = t.device_id WHERE t.hash = ${hashSecret(ticket)}`
     return row
   }
@@ -124,23 +136,31 @@ export class Devices {
       WHERE user_id = ${user_id} AND expires_at > now() ORDER BY created_at DESC, id`
   }
 
-  /** Signs a device out. False if the user has no such device. */
-  async remove(user_id: string, device_id: string): Promise<boolean> {
-    const removed = await this.#database.transaction((tx) =>
+  /** Signs a device out and returns it; nothing if the user has no such device. */
+  async remove(user_id: string, device_id: string): Promise<RevokedDevice | undefined> {
+    const [removed] = await this.#database.transaction((tx) =>
       removeDevices(tx, user_id, tx`id = ${device_id}`),
     )
-    return removed.length > 0
+    return removed
   }
 
   /** Signs all other devices out and returns them. */
-  removeOthers(tx: Transaction, { user_id, device_id }: DeviceIdentity): Promise<DeviceIdentity[]> {
+  removeOthers(tx: Transaction, { user_id, device_id }: DeviceIdentity): Promise<RevokedDevice[]> {
     return removeDevices(tx, user_id, tx`id <> ${device_id}`)
   }
 
   /** Devices signed out in the last 20 minutes, on whatever node: longer than an access token lives. */
-  async recentlyRevoked(): Promise<DeviceIdentity[]> {
-    return this.#database.sql<DeviceIdentity[]>`
-      SELECT user_id, device_id FROM revocations WHERE revoked_at > now() - interval '20 minutes'`
+  async recentlyRevoked(): Promise<RevokedDevice[]> {
+    return this.#database.sql<RevokedDevice[]>`
+      SELECT user_id, device_id, revoked_at FROM revocations WHERE revoked_at > now() - interval '20 minutes'`
+  }
+
+  /** Lets in a user of the identity provider; user and device are made at first sight, and the name brought up to date. */
+  async admit(token: ProviderToken): Promise<'admitted' | 'signed_out' | 'erased'> {
+    const { user_id, name, device_id, issued_at } = token
+    const [row] = await this.#database.sql<{ outcome: 'admitted' | 'signed_out' | 'erased' }[]>`
+      SELECT admit_user(${user_id}, ${name}, ${fold(name)}, ${device_id}, ${new Date(issued_at)}, ${SESSION_SPAN}::interval) AS outcome`
+    return row?.outcome ?? 'signed_out'
   }
 
   /** The cursor that the device acknowledged last. */
@@ -160,12 +180,17 @@ async function insertRefreshToken(
     VALUES (${hashSecret(given.token)}, ${given.user_id}, ${given.device_id}, ${given.predecessor}, now() + ${SESSION_SPAN}::interval)`
 }
 
+/** Signs all of a user's devices out and returns them. */
+export function removeAllDevices(tx: Transaction, user_id: string): Promise<RevokedDevice[]> {
+  return removeDevices(tx, user_id, tx`true`)
+}
+
 /** Removes devices with all that signs them in, and leaves word for nodes that still know an access token. */
-async function removeDevices(tx: Transaction, user_id: string, which: Fragment): Promise<DeviceIdentity[]> {
-  return tx<DeviceIdentity[]>`
+async function removeDevices(tx: Transaction, user_id: string, which: Fragment): Promise<RevokedDevice[]> {
+  return tx<RevokedDevice[]>`
     WITH gone AS (DELETE FROM devices WHERE user_id = ${user_id} AND ${which} RETURNING user_id, id),
     tickets AS (DELETE FROM stream_tickets t USING gone g WHERE t.user_id = g.user_id AND t.device_id = g.id)
     INSERT INTO revocations (user_id, device_id) SELECT user_id, id FROM gone
     ON CONFLICT (user_id, device_id) DO UPDATE SET revoked_at = now()
-    RETURNING user_id, device_id`
+    RETURNING user_id, device_id, revoked_at`
 }

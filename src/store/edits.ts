@@ -5,7 +5,7 @@ import type { Transaction } from './database.ts'
 import { mentionedNames } from './mentions.ts'
 import { countsEvents } from './read-marks.ts'
 import { messageEvent } from './system-messages.ts'
-import type { Unit } from './writer.ts'
+import type { NewEvent, Unit } from './writer.ts'
 
 /** A message of a conversation, and who wants something of it. */
 export type MessageTarget = { conversation: string; seq: number; by: string }
@@ -77,7 +77,10 @@ export async function deleteMessage({ tx, append }: Unit, target: MessageTarget)
 }
 
 /** Brings `mentions` into line with the message; those who have not read it learn their new count. */
-async function remention(tx: Transaction, { message, record, members }: LockedMessage) {
+export async function remention(
+  tx: Transaction,
+  { message, record, members }: Pick<LockedMessage, 'message' | 'members'> & { record: { id: string } },
+): Promise<NewEvent[]> {
   const changed = await tx<{ user_id: string }[]>`
     WITH now AS (
       SELECT jsonb_array_elements_text(mentions) AS user_id FROM messages

@@ -33,7 +33,9 @@ export class Housekeeping implements Disposable {
       await tx`DELETE FROM stream_tickets WHERE expires_at < now() - interval '1 day'`
       await tx`DELETE FROM refresh_tokens WHERE expires_at < now()`
       await tx`DELETE FROM devices WHERE expires_at < now()`
-      await tx`DELETE FROM revocations WHERE revoked_at < now() - interval '1 day'`
+      // An identity provider's tokens may live for weeks.
+      await tx`DELETE FROM revocations WHERE revoked_at < now() - interval '30 days'`
+      await tx`DELETE FROM active_users WHERE day < (now() AT TIME ZONE 'UTC')::date - 1`
     })
   }
 

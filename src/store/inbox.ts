@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import type { Opening, Start } from '../protocol/cursor.ts'
 import { type EventBody, encodeEvent, type LogEvent } from '../protocol/event.ts'
 import type { EventType } from '../protocol/types.ts'
+import { readAnnouncementTexts } from './broadcasts.ts'
 import { type ConversationRecord, toSharedConversation } from './conversation-record.ts'
 import type { Database } from './database.ts'
 import { type MessageRecord, messageColumns, toMessage } from './message-record.ts'
@@ -57,7 +58,16 @@ export class InboxReader {
     const [first] = rows
     if (first && inboxEpoch(first.database_epoch, userId) !== epoch)
       throw new Error('the inbox has another epoch')
-    return rows.map((row) => ({ id: row.inbox_id, body: toEventBody(row, userId) }))
+    const texts = await this.#announcementTexts(rows)
+    return rows.map((row) => ({ id: row.inbox_id, body: toEventBody(row, userId, texts) }))
+  }
+
+  /** Looked up apart, and only where there are some: most pages hold none. */
+  async #announcementTexts(rows: readonly InboxRow[]): Promise<Map<string, string>> {
+    const ids = rows.flatMap(({ type, detail }) =>
+      type === 'announcement' ? [String(detail?.announcement_id)] : [],
+    )
+    return ids.length === 0 ? new Map() : readAnnouncementTexts(this.#database.sql, [...new Set(ids)])
   }
 
   /** The heads of many inboxes in one query, and the database's epoch. Unknown users are left out. */
@@ -89,12 +99,16 @@ type InboxRow = Omit<MessageRecord, 'seq' | 'conversation_id'> & {
   conversation: ConversationRecord | null
 }
 
-function toEventBody(row: InboxRow, userId: string): EventBody {
+function toEventBody(row: InboxRow, userId: string, announcements: Map<string, string>): EventBody {
   const { type, about_id: conversation_id } = row
   const at = row.at.toISOString()
   const about = conversation_id ? { conversation_id } : {}
   if (!maySee(row, userId)) return encodeEvent({ type: 'redacted', at, ...about })
   const base = { type, at, ...about }
+  if (type === 'announcement') {
+    const text = announcements.get(String(row.detail?.announcement_id))
+    return encodeEvent(text === undefined ? { type: 'redacted', at } : { ...base, ...row.detail, text })
+  }
   const message = row.seq === null ? undefined : toMessage(row as unknown as MessageRecord)
   if (row.conversation) {
     const conversation = toSharedConversation(row.conversation)

@@ -1,6 +1,6 @@
 import { notFound, Problem } from '../protocol/problems.ts'
 import type { Member, Role } from '../protocol/types.ts'
-import { idsOf, lockConversation, requireGroup, requireRank } from './conversation-lock.ts'
+import { type By, idsOf, lockConversation, requireGroup, requireRank } from './conversation-lock.ts'
 import type { ConversationRecord } from './conversation-record.ts'
 import { created } from './conversations.ts'
 import type { Sql, Transaction } from './database.ts'
@@ -14,7 +14,7 @@ type RoleChange = { user_id: string; role: Role }
 /** Adds a member, or changes a role; handing over ownership makes the old owner an admin. True if the member is new. */
 export async function putMember(
   { tx, append }: Unit,
-  change: { conversation: string; by: string; user: string; role: Role | undefined; limit: number },
+  change: { conversation: string; by: By; user: string; role: Role | undefined; limit: number },
 ): Promise<boolean> {
   const { record, members, own } = await lockConversation(tx, change.conversation, change.by)
   requireGroup(record)
@@ -23,11 +23,12 @@ export async function putMember(
     const role = change.role ?? present.role
     if (role === present.role) return false
     requireRank(own.role === 'owner', "the group's owner")
-    if (present.user_id === change.by) {
-      throw new Problem('forbidden', 'Make another member the owner; you then become an admin.')
+    if (present.role === 'owner') {
+      throw new Problem('forbidden', 'Make another member the owner; the one before then becomes an admin.')
     }
     const changes: RoleChange[] = [{ user_id: change.user, role }]
-    if (role === 'owner') changes.push({ user_id: change.by, role: 'admin' })
+    const owner = members.find((member) => member.role === 'owner')
+    if (role === 'owner' && owner) changes.push({ user_id: owner.user_id, role: 'admin' })
     await append(await setRoles(tx, record, idsOf(members), changes))
     return false
   }
@@ -60,7 +61,7 @@ async function join(
     INSERT INTO members (conversation_id, user_id, role, joined_at, from_seq, read_seq)
     SELECT ${record.id}, u.id, ${role}::member_role, date_trunc('milliseconds', clock_timestamp()),
       ${record.history === 'all' ? 1 : record.last_seq + 1}, ${record.last_seq}
-    FROM users u WHERE u.id = ${user_id} RETURNING 1`
+    FROM users u WHERE u.id = ${user_id} AND u.erased_at IS NULL RETURNING 1`
   if (added.length === 0) throw notFound('user')
   const members_count = others.length + 1
   await tx`UPDATE conversations SET members_count = ${members_count} WHERE id = ${record.id}`
@@ -104,7 +105,7 @@ async function setRoles(
 /** Removes a member or lets one leave: `member.removed` is the last event of this conversation for them. */
 export async function removeMember(
   { tx, append }: Unit,
-  change: { conversation: string; by: string; user: string },
+  change: { conversation: string; by: By; user: string },
 ): Promise<void> {
   const { record, members, own } = await lockConversation(tx, change.conversation, change.by)
   requireGroup(record)
@@ -138,11 +139,11 @@ export async function removeMember(
 }
 
 /** The members in the order in which they joined. Throws Problem not_found for strangers. */
-export async function listMembers(sql: Sql, conversation: string, by: string): Promise<Member[]> {
+export async function listMembers(sql: Sql, conversation: string, by: By): Promise<Member[]> {
   const rows = await sql<(Omit<Member, 'joined_at'> & { joined_at: Date })[]>`
     SELECT m.user_id, u.display_name, m.role, m.joined_at, m.read_seq FROM members m JOIN users u ON u.id = m.user_id
     WHERE m.conversation_id = ${conversation}
-      AND EXISTS (SELECT 1 FROM members o WHERE o.conversation_id = ${conversation} AND o.user_id = ${by})
+      AND (${by}::text IS NULL OR EXISTS (SELECT 1 FROM members o WHERE o.conversation_id = ${conversation} AND o.user_id = ${by}))
     ORDER BY m.joined_at, m.user_id`
   if (rows.length === 0) throw notFound('conversation')
   return rows.map((row) => ({ ...row, joined_at: row.joined_at.toISOString() }))

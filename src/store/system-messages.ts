@@ -1,13 +1,14 @@
+import type { By } from './conversation-lock.ts'
 import type { ConversationRecord } from './conversation-record.ts'
 import type { Transaction } from './database.ts'
 import { newId } from './ids.ts'
 import { type MessageRecord, messageColumns, toMessage } from './message-record.ts'
 import type { NewEvent } from './writer.ts'
 
-/** What happened, by whom and to whom; it stands in the message's `data`, for products that say it in their own words. */
+/** What happened, by whom (null: the product's back end) and to whom; it stands in the message's `data`, for products that say it in their own words. */
 export type Happening =
-  | { event: 'member.added' | 'member.removed'; by: string; user_id: string }
-  | { event: 'conversation.updated'; by: string; title: string | null }
+  | { event: 'member.added' | 'member.removed'; by: By; user_id: string }
+  | { event: 'conversation.updated'; by: By; title: string | null }
 
 /** A message of kind "system" that tells `recipients` what happened, if the group wants them. The conversation is locked. */
 export async function systemMessage(
@@ -53,11 +54,11 @@ export async function messageEvent(
 }
 
 async function describe(tx: Transaction, happening: Happening): Promise<string> {
-  const ids = 'user_id' in happening ? [happening.by, happening.user_id] : [happening.by]
+  const ids = ['user_id' in happening ? happening.user_id : null, happening.by].filter((id) => id !== null)
   const rows = await tx<{ id: string; display_name: string }[]>`
     SELECT id, display_name FROM users WHERE id = ANY (${ids})`
   const names = new Map(rows.map((row) => [row.id, row.display_name]))
-  const by = names.get(happening.by) ?? 'Somebody'
+  const by = names.get(happening.by ?? '') ?? 'The operator'
   if (happening.event === 'conversation.updated')
     return happening.title === null ? `${by} removed the title` : `${by} named the group “${happening.title}”`
   const other = names.get(happening.user_id) ?? 'somebody'

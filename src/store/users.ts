@@ -1,7 +1,14 @@
 import { randomBytes } from 'node:crypto'
-import { Problem } from '../protocol/problems.ts'
+import { notFound, Problem } from '../protocol/problems.ts'
 import type { Data, User } from '../protocol/types.ts'
-import { type Database, errorCode, type Fragment, type Transaction, UNIQUE_VIOLATION } from './database.ts'
+import {
+  type Database,
+  errorCode,
+  type Fragment,
+  type Sql,
+  type Transaction,
+  UNIQUE_VIOLATION,
+} from './database.ts'
 
 /** A row of `users` without its secrets. */
 export type UserRecord = {
@@ -30,25 +37,67 @@ function newUserId(): string {
   return time + Array.from(randomBytes(10), (byte) => ALPHABET[byte & 31]).join('')
 }
 
-/** Makes a user with an empty inbox. Throws Problem username_taken. */
-export async function createUser(
-  tx: Transaction,
-  account: { username: string; display_name: string; password_hash: string },
-): Promise<User> {
+export type NewUser = {
+  /** Made here if left out. */
+  id?: string | undefined
+  username: string | null
+  display_name: string
+  password_hash: string | null
+  data?: Data | undefined
+}
+
+/** Makes a user with an empty inbox. Throws Problem username_taken, user_id_taken. */
+export async function createUser(tx: Transaction, account: NewUser): Promise<User> {
+  const { id = newUserId(), username, display_name, password_hash, data = {} } = account
   try {
     const [row] = await tx<UserRecord[]>`
       WITH made AS (
-        INSERT INTO users (id, username, display_name, username_folded, display_name_folded, password_hash, created_at)
-        VALUES (${newUserId()}, ${account.username}, ${account.display_name}, ${fold(account.username)},
-          ${fold(account.display_name)}, ${account.password_hash}, date_trunc('milliseconds', now()))
+        INSERT INTO users (id, username, display_name, username_folded, display_name_folded, password_hash, data, created_at)
+        VALUES (${id}, ${username}, ${display_name}, ${username && fold(username)}, ${fold(display_name)}, ${password_hash},
+          ${JSON.stringify(data)}::text::jsonb, date_trunc('milliseconds', now()))
         RETURNING *),
       opened AS (INSERT INTO inbox_heads (user_id) SELECT id FROM made)
       SELECT id, username, display_name, created_at, data FROM made`
     if (!row) throw new Error('INSERT INTO users returned nothing')
     return toUser(row)
   } catch (error) {
-    if (errorCode(error) !== UNIQUE_VIOLATION) throw error
-    throw new Problem('username_taken', `The username ${account.username} is taken. Choose another one.`)
+    throw asTaken(error, username)
+  }
+}
+
+/** What a violated uniqueness means; any other error as it is. */
+function asTaken(error: unknown, username: string | null | undefined): unknown {
+  if (errorCode(error) !== UNIQUE_VIOLATION) return error
+  if ((error as { constraint_name?: string }).constraint_name === 'users_pkey') {
+    return new Problem('user_id_taken', 'There is, or was, a user with this id. Choose another one.')
+  }
+  return new Problem('username_taken', `The username ${username} is taken. Choose another one.`)
+}
+
+export type UserChange = {
+  display_name?: string | undefined
+  data?: Data | undefined
+  /** Null takes it away. */
+  username?: string | null | undefined
+  password_hash?: string | null | undefined
+}
+
+/** Changes what is given. Throws Problem username_taken, not_found. */
+export async function updateUser(tx: Sql | Transaction, id: string, change: UserChange): Promise<User> {
+  const { display_name = null, data, username, password_hash } = change
+  try {
+    const [row] = await tx<UserRecord[]>`
+      UPDATE users SET display_name = coalesce(${display_name}, display_name),
+        display_name_folded = coalesce(${display_name && fold(display_name)}, display_name_folded),
+        data = coalesce(${data ? JSON.stringify(data) : null}::text::jsonb, data),
+        username = ${username === undefined ? tx`username` : username},
+        username_folded = ${username === undefined ? tx`username_folded` : username && fold(username)},
+        password_hash = ${password_hash === undefined ? tx`password_hash` : password_hash}
+      WHERE id = ${id} AND erased_at IS NULL RETURNING id, username, display_name, created_at, data`
+    if (!row) throw notFound('user')
+    return toUser(row)
+  } catch (error) {
+    throw asTaken(error, username)
   }
 }
 
@@ -79,18 +128,11 @@ export class Users {
     return rows.map(toUser)
   }
 
-  async update(
-    id: string,
-    change: { display_name?: string | undefined; data?: Data | undefined },
-  ): Promise<User> {
-    const { display_name = null, data } = change
+  /** Those that were erased are as good as never made, to whoever administers. */
+  async getPresent(id: string): Promise<User | undefined> {
     const [row] = await this.#database.sql<UserRecord[]>`
-      UPDATE users SET display_name = coalesce(${display_name}, display_name),
-        display_name_folded = coalesce(${display_name && fold(display_name)}, display_name_folded),
-        data = coalesce(${data ? JSON.stringify(data) : null}::text::jsonb, data)
-      WHERE id = ${id} RETURNING id, username, display_name, created_at, data`
-    if (!row) throw new Problem('unauthenticated', 'This account no longer exists. Sign in again.')
-    return toUser(row)
+      SELECT id, username, display_name, created_at, data FROM users WHERE id = ${id} AND erased_at IS NULL`
+    return row && toUser(row)
   }
 
   async findForSignIn(username: string): Promise<{ user: User; password_hash: string | null } | undefined> {

@@ -43,7 +43,7 @@ export class Person {
   readonly base: string
   readonly session: Session
 
-  private constructor(base: string, session: Session) {
+  constructor(base: string, session: Session) {
     this.base = base
     this.session = session
   }

@@ -4,6 +4,7 @@ import type { Devices } from '../../store/devices.ts'
 import { isJson } from '../body.ts'
 import type { Origins } from '../origins.ts'
 import { readCookie } from './cookie.ts'
+import type { IdentityProvider } from './identity-provider.ts'
 import type { Revocations } from './revocations.ts'
 import type { AccessTokens, Caller } from './tokens.ts'
 
@@ -22,6 +23,8 @@ export class Authenticator {
   readonly #devices: Devices
   readonly #revocations: Revocations
   readonly #origins: Origins
+  readonly #provider: IdentityProvider | undefined
+  readonly #onSeen: (user_id: string) => void
   readonly #cookies = new Map<string, { caller: Caller; until: number }>()
 
   constructor(parts: {
@@ -29,11 +32,16 @@ export class Authenticator {
     devices: Devices
     revocations: Revocations
     origins: Origins
+    provider: IdentityProvider | undefined
+    /** Told of whoever shows what was not checked just before. */
+    onSeen(user_id: string): void
   }) {
     this.#tokens = parts.tokens
     this.#devices = parts.devices
     this.#revocations = parts.revocations
     this.#origins = parts.origins
+    this.#provider = parts.provider
+    this.#onSeen = parts.onSeen
   }
 
   /** Throws or rejects with a Problem of status 401, or origin_refused. Synchronous where the token is known. */
@@ -43,10 +51,8 @@ export class Authenticator {
       const token = /^bearer +([^\s]+)$/i.exec(header.trim())?.[1]
       if (!token)
         throw new Problem('token_invalid', 'Write the header as "Authorization: Bearer <access token>".')
-      const caller = this.#tokens.verify(token)
-      return caller instanceof Promise
-        ? caller.then((each) => this.#notRevoked(each))
-        : this.#notRevoked(caller)
+      const caller = this.#byToken(token, incoming)
+      return caller instanceof Promise ? caller.then((each) => this.#newly(each)) : this.#notRevoked(caller)
     }
     const cookie = readCookie(incoming)
     if (cookie === undefined) {
@@ -69,8 +75,19 @@ export class Authenticator {
       )
     if (found.expired)
       throw new Problem('ticket_expired', 'The ticket has expired. Get one with POST /v1/stream-tickets.')
-    const { user_id, device_id } = found
-    return this.#notRevoked({ user_id, device_id, via: 'ticket', expires_at: Number.POSITIVE_INFINITY })
+    const { user_id, device_id, ends_at } = found
+    const expires_at = ends_at?.getTime() ?? Number.POSITIVE_INFINITY
+    return this.#newly({ user_id, device_id, via: 'ticket', expires_at })
+  }
+
+  #byToken(token: string, incoming: IncomingMessage): Caller | Promise<Caller> {
+    if (this.#provider?.hasIssued(token)) return this.#provider.authenticate(token, incoming)
+    return this.#tokens.verify(token)
+  }
+
+  #newly<T extends Caller>(caller: T): T {
+    this.#onSeen(caller.user_id)
+    return this.#notRevoked(caller)
   }
 
   #notRevoked<T extends Caller>(caller: T): T {
@@ -88,7 +105,7 @@ export class Authenticator {
     const caller: Caller = { user_id, device_id, via: 'cookie', expires_at: Number.POSITIVE_INFINITY }
     if (this.#cookies.size >= MAX_REMEMBERED) this.#cookies.clear()
     this.#cookies.set(cookie, { caller, until: performance.now() + COOKIE_MEMORY_MS })
-    return this.#notRevoked(extended ? { ...caller, renewCookie: cookie } : caller)
+    return this.#newly(extended ? { ...caller, renewCookie: cookie } : caller)
   }
 
   /**

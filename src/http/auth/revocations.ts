@@ -1,8 +1,8 @@
 import type { Hub } from '../../live/hub.ts'
-import type { DeviceIdentity, Devices } from '../../store/devices.ts'
+import type { DeviceIdentity, Devices, RevokedDevice } from '../../store/devices.ts'
 
 const POLL_MS = 2_000
-/** Longer than any access token lives. */
+/** Longer than any access token lives, and than an identity provider's is taken without asking Postgres. */
 const KEEP_MS = 30 * 60_000
 
 /**
@@ -13,8 +13,8 @@ export class Revocations implements Disposable {
   readonly #devices: Devices
   readonly #hub: Hub
   readonly #onError: (error: unknown) => void
-  /** When each was heard of; ms, monotonic. */
-  readonly #revoked = new Map<string, number>()
+  /** When each was signed out (ms since 1970), and when that was heard of (ms, monotonic). */
+  readonly #revoked = new Map<string, { at: number; heard: number }>()
   #timer: NodeJS.Timeout | undefined
   #disposed = false
 
@@ -30,15 +30,19 @@ export class Revocations implements Disposable {
     this.#schedule()
   }
 
-  has(device: DeviceIdentity): boolean {
-    return this.#revoked.size > 0 && this.#revoked.has(keyOf(device))
+  /** An identity provider's token (one with `issued_at`, ms since 1970) is good again if issued since. */
+  has(device: DeviceIdentity & { issued_at?: number | undefined }): boolean {
+    if (this.#revoked.size === 0) return false
+    const revoked = this.#revoked.get(keyOf(device))
+    return revoked !== undefined && (device.issued_at === undefined || device.issued_at <= revoked.at)
   }
 
   /** Takes effect here at once. */
-  revoke(device: DeviceIdentity): void {
-    this.#revoked.set(keyOf(device), performance.now())
+  revoke(device: RevokedDevice): void {
+    const at = device.revoked_at.getTime()
+    this.#revoked.set(keyOf(device), { at, heard: performance.now() })
     for (const reader of [...(this.#hub.peek(device.user_id)?.readers ?? [])])
-      reader.onSignedOut(device.device_id)
+      reader.onSignedOut(device.device_id, at)
   }
 
   [Symbol.dispose](): void {
@@ -56,9 +60,12 @@ export class Revocations implements Disposable {
   }
 
   async #read(): Promise<void> {
-    for (const device of await this.#devices.recentlyRevoked()) if (!this.has(device)) this.revoke(device)
+    for (const device of await this.#devices.recentlyRevoked()) {
+      const known = this.#revoked.get(keyOf(device))
+      if (!known || known.at < device.revoked_at.getTime()) this.revoke(device)
+    }
     const horizon = performance.now() - KEEP_MS
-    for (const [key, since] of this.#revoked) if (since < horizon) this.#revoked.delete(key)
+    for (const [key, { heard }] of this.#revoked) if (heard < horizon) this.#revoked.delete(key)
   }
 }
 

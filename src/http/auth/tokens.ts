@@ -9,6 +9,8 @@ export type Caller = {
   via: 'bearer' | 'cookie' | 'ticket'
   /** When what they showed ends; ms since 1970. */
   expires_at: number
+  /** When an identity provider issued it; ms since 1970. */
+  issued_at?: number
 }
 
 const ISSUER = 'longwave'
