@@ -133,10 +133,17 @@ describe('an erasure', () => {
     await me.call('POST', '/v1/messages', {
       messages: [{ to: [other.id, late.id], text: 'zanzibar 3', client_id: 'zanzibar-many' }],
     })
+    await other.call('PUT', `/v1/conversations/${direct}/messages/1/reactions/%F0%9F%91%8D`)
+    const named = { text: `zanzibar 4 @${late.session.user.username}` }
     const before = (await other.call<Conversation>('GET', `/v1/conversations/${direct}`)).body
     await other.call('PUT', `/v1/conversations/${group}/members/${late.id}`)
     await me.call('PUT', `/v1/conversations/${group}/members/${late.id}`)
-    expect(await tablesWith('zanzibar')).toEqual(expect.arrayContaining(['users', 'messages', 'send_keys']))
+    await me.call('POST', `/v1/conversations/${group}/messages`, named)
+    const counts = async () => (await late.call('GET', `/v1/conversations/${group}`)).body
+    expect(await counts()).toMatchObject({ mention_count: 1, unread_count: 1 })
+    expect(await tablesWith('zanzibar')).toEqual(
+      expect.arrayContaining(['users', 'send_keys', expect.stringMatching('messages')]),
+    )
 
     using mine = await me.at(elsewhere.url).stream()
     using theirs = await other.stream()
@@ -157,15 +164,16 @@ describe('an erasure', () => {
       'user_id_taken',
     )
 
-    expect(await erased('erase-me')).toMatchObject({ messages_erased: 4 })
+    expect(await erased('erase-me')).toMatchObject({ messages_erased: 5 })
     expect(await tablesWith('zanzibar')).toEqual([])
     const user = (await other.call<User>('GET', '/v1/users/erase-me')).body
     expect(user).toMatchObject({ username: null, display_name: 'Deleted user', data: {} })
 
     // The other one: tombstones, by event and by history; what was theirs stays.
     const deleted = theirs.events.filter(({ type }) => type === 'message.deleted')
-    expect(deleted).toHaveLength(3)
+    expect(deleted).toHaveLength(4)
     for (const { message } of deleted) {
+      expect(message).toMatchObject({ reactions: [], mentions: [], client_id: null })
       expect(message).toMatchObject({
         text: '',
         data: {},
@@ -189,7 +197,8 @@ describe('an erasure', () => {
       ...{ id: before.id, unread_count: before.unread_count, peer: { display_name: 'Deleted user' } },
     })
     // Who joined later learns of no message from before.
-    expect(lates.events.filter(({ type }) => type === 'message.deleted')).toHaveLength(1)
+    expect(lates.events.filter(({ type }) => type === 'message.deleted')).toHaveLength(2)
+    expect(await counts()).toMatchObject({ mention_count: 0, unread_count: 1 })
     expect((await other.call<Conversation>('GET', `/v1/conversations/${group}`)).body).toMatchObject({
       ...{ role: 'owner', members_count: 2 },
     })
@@ -228,7 +237,7 @@ describe('an erasure', () => {
     const count = 20_000
     await database.sql`
       INSERT INTO messages (conversation_id, seq, id, sender_id, text, client_id, created_at)
-      SELECT ${chat}, n, gen_random_uuid(), 'me-too', 'secret ' || n, n::text, now() FROM generate_series(1, ${count}::int) n`
+      SELECT ${chat}, n, gen_random_uuid(), 'me-too', 'secret ' || n, n::text, date_trunc('milliseconds', now()) FROM generate_series(1, ${count}::int) n`
     await database.sql`
       INSERT INTO send_keys (sender_id, key, request_hash, conversation_id, seq)
       SELECT 'me-too', n::text, '', ${chat}, n FROM generate_series(1, ${count}::int) n`

@@ -49,7 +49,8 @@ export async function exportConversations(
   { user, after, limit }: Request,
 ): Promise<Exported<ExportedConversation>[]> {
   const rows = await sql<MembershipRow[]>`
-    SELECT c.*, m.role, m.joined_at, m.read_seq, m.muted, m.hidden
+    SELECT c.*, m.role, m.joined_at, m.read_seq, m.muted,
+      coalesce(m.hidden_seq >= c.last_seq, false) AS hidden
     FROM members m JOIN conversations c ON c.id = m.conversation_id
     WHERE m.user_id = ${user} AND (${after} = '' OR m.conversation_id > nullif(${after}, '')::uuid)
     ORDER BY m.conversation_id LIMIT ${limit}`
