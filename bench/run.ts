@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util'
 import { NatsServer } from '../test/support/nats-server.ts'
+import { broadcast } from './broadcast.ts'
 import { counts } from './counts.ts'
 import { failover } from './failover.ts'
 import { fanout } from './fanout.ts'
@@ -27,6 +28,7 @@ const BENCHES: readonly Bench[] = [
   failover,
   counts,
   presence,
+  broadcast,
 ]
 /** A bench that hangs is ended after this and what it measures. */
 const PATIENCE_MS = 240_000
@@ -89,9 +91,11 @@ async function runOne(bench: Bench): Promise<Figure[]> {
     connections,
     progress,
     use: (resource) => stack.use(resource),
-    async boot(plan) {
+    async boot(plan, settings = {}) {
       const { database, world } = await seed(plan, false, stack)
-      const gateway = await keep(startGateway(database.environment, database.name, nodeFlags))
+      const gateway = await keep(
+        startGateway({ ...database.environment, ...settings }, database.name, nodeFlags),
+      )
       progress('measuring')
       return { gateway, world }
     },

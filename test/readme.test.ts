@@ -2,12 +2,13 @@ import { execFile } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
+import { ADMIN_TOKEN } from './support/back-end.ts'
 import { useGateway } from './support/suite.ts'
 
 const README = readFileSync(new URL('../README.md', import.meta.url), 'utf8')
 const run = promisify(execFile)
 
-const { gateway } = useGateway()
+const { gateway } = useGateway({ adminToken: ADMIN_TOKEN })
 
 /** The commands of a section, word for word but for the address. */
 function commandsOf(section: string): string[] {
@@ -37,4 +38,16 @@ test('the commands of the README work as they stand', async () => {
   const { stdout } = await run('bash', ['-c', script.join('\n')], { timeout: 25_000 })
   const [text, id, again, polled, heard] = stdout.trim().split('\n')
   expect([text, again, polled, heard]).toEqual(['Hello Ben', id, '2', '1'])
+})
+
+test('so do those of a back end', async () => {
+  const env = { ...process.env, ADMIN_TOKEN }
+  const [script = ''] = commandsOf('For your back end')
+  const { stdout } = await run('bash', ['-c', script.replaceAll(/^admin .*$/gm, '$&\necho')], { env })
+  const [anna, ben, group, session, broadcast] = stdout
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line))
+  expect([anna.id, ben.display_name, group.members_count]).toEqual(['crm-42', 'Ben', 2])
+  expect([session.user.id, broadcast.text]).toEqual(['crm-42', 'Down at noon for an hour'])
 })

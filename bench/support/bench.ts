@@ -19,8 +19,8 @@ export type BenchContext = {
   seconds: number
   /** Connections of a closed-loop sender. */
   connections: number
-  /** A fresh gateway over a fresh database that holds what `plan` says. */
-  boot(plan: WorldPlan): Promise<{ gateway: Gateway; world: World }>
+  /** A fresh gateway over a fresh database that holds what `plan` says, with more settings where some are needed. */
+  boot(plan: WorldPlan, settings?: Record<string, string>): Promise<{ gateway: Gateway; world: World }>
   /** Several gateways over one such database, with a NATS server among them or without; they end with `owner`. */
   bootNodes(
     plan: WorldPlan,
