@@ -39,6 +39,8 @@ import { Housekeeping } from './store/housekeeping.ts'
 import { InboxReader } from './store/inbox.ts'
 import { migrate } from './store/migrate.ts'
 import { readMemberIds } from './store/presence.ts'
+import { SearchIndexer } from './store/search/indexer.ts'
+import { Search } from './store/search/search.ts'
 import { sharedSecret } from './store/secrets.ts'
 import { Usage } from './store/usage.ts'
 import { Users } from './store/users.ts'
@@ -147,6 +149,7 @@ async function assemble(
   const tokens = new AccessTokens(await sharedSecret(database, 'access token'), now)
   const revocations = stack.use(new Revocations(devices, hub, warn))
   await revocations.start()
+  const search = stack.use(new Search(database, stack.use(new SearchIndexer(database, warn))))
   const origins = new Origins(config)
   const committer = new Committer(committing, announce)
   const writer = new Writer(database, announce)
@@ -166,6 +169,7 @@ async function assemble(
     devices,
     conversations: new Conversations(database),
     inbox,
+    search,
     acknowledgements,
     hub,
     presence: config.presence

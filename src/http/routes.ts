@@ -9,6 +9,7 @@ import * as changes from './message-changes.ts'
 import * as messages from './messages.ts'
 import { getGateway } from './operations.ts'
 import * as presence from './presence.ts'
+import { searchMessages } from './search.ts'
 import type { Services } from './services.ts'
 import * as sessions from './sessions.ts'
 import * as users from './users.ts'
@@ -54,6 +55,8 @@ export function apiRoutes(services: Services): Routes {
     ['PUT', '/v1/conversations/{id}/messages/{seq}/reactions/{emoji}', changes.putReaction(services)],
     ['DELETE', '/v1/conversations/{id}/messages/{seq}/reactions/{emoji}', changes.deleteReaction(services)],
     ['POST', '/v1/messages', sendBatch(services)],
+
+    ['GET', '/v1/search', searchMessages(services)],
 
     ['PUT', '/v1/devices/current/cursor', putCursor(services)],
     ['GET', '/v1/presence', presence.getPresence(services)],

@@ -14,6 +14,7 @@ import type { Conversations } from '../store/conversations.ts'
 import type { Database } from '../store/database.ts'
 import type { Devices } from '../store/devices.ts'
 import type { InboxReader } from '../store/inbox.ts'
+import type { Search } from '../store/search/search.ts'
 import type { Users } from '../store/users.ts'
 import type { Writer } from '../store/writer.ts'
 import type { Authenticator } from './auth/authenticator.ts'
@@ -35,6 +36,7 @@ export type Services = {
   devices: Devices
   conversations: Conversations
   inbox: InboxReader
+  search: Search
   acknowledgements: Acknowledgements
   bus: Bus
   nodes: Nodes

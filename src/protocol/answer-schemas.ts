@@ -90,6 +90,15 @@ export const member = z.object({
 })
 export const members = z.object({ members: z.array(member), has_more: z.boolean() })
 export const messages = z.object({ messages: z.array(message), has_more: z.boolean() })
+const place = z.tuple([z.int(), z.int()])
+const snippet = z.object({ text: z.string(), highlights: z.array(place) }).meta({
+  description:
+    'Plain text around the first thing found, and where something was found in it: `[from, to)` in code points of `text`. There is no markup in it: show it as text.',
+})
+export const foundMessages = z.object({
+  messages: z.array(message.extend({ snippet })),
+  next: z.string().nullable(),
+})
 const recipient = z.object({
   user_id: z.string(),
   status: z.int(),

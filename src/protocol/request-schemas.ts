@@ -153,6 +153,19 @@ export const historyQuery = z.object({
   around_seq: seqParameter.optional(),
   limit: whole(1, 200).default(50),
 })
+export const searchQuery = z.object({
+  query: words(1, 256).meta({
+    description:
+      'Words that all have to be there, without regard to case and accents; the last may be a beginning of three letters or more. `"…"` is a phrase, `@name` a mention.',
+  }),
+  conversation_id: uuid.optional(),
+  order: z
+    .enum(['time', 'rank'], { error: 'must be "time" or "rank"' })
+    .default('time')
+    .meta({ description: '`time`: newest first; `rank`: of the newest 1,000 found, the best first.' }),
+  limit: whole(1, 50).default(20),
+  before: z.string().optional().meta({ description: 'The `next` of the page before.' }),
+})
 export const messageQuery = z.object({
   text_from: whole(0, MAX_TEXT_LENGTH).default(0),
   text_limit: whole(1, MAX_TEXT_LENGTH).optional(),

@@ -44,6 +44,11 @@ export type Message = {
   data: Data
 }
 
+/** A piece of a text, and the places in it where something was found: `[from, to)` in code points. Never markup. */
+export type Snippet = { text: string; highlights: [from: number, to: number][] }
+
+export type FoundMessage = Message & { snippet: Snippet }
+
 /** What of a conversation is the same for all its members. */
 export type SharedConversation = {
   id: string

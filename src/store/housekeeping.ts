@@ -25,6 +25,7 @@ export class Housekeeping implements Disposable {
       // Making or dropping a partition locks the inbox: rather later than in the way of sends.
       await tx`SET LOCAL lock_timeout = '300ms'`
       await tx`SELECT keep_message_partitions()`
+      await tx`SELECT keep_search_partitions()`
       await tx`SELECT keep_inbox_partitions(${`${this.#retentionDays} days`}::interval)`
     })
     await this.#alone(async (tx) => {

@@ -1,0 +1,152 @@
+import { setImmediate as turn } from 'node:timers/promises'
+import { type Database, isTransient, type Sql } from '../database.ts'
+import { Transactions } from '../transactions.ts'
+import { PART_LENGTH, partsOf } from './parts.ts'
+
+/** How many messages a pass takes, unless one row of the queue alone has more. */
+const MESSAGES = 500
+const IDLE_MS = 500
+/** Work for sends comes first: after a pass it pauses so many times as long as the pass took. */
+const PAUSE = 1.5
+const STATEMENT_MS = 10_000
+
+type QueueRow = { again: boolean; conversation_ids: string[]; seqs: number[]; created_ats: string[] }
+type Key = { conversation_id: string; seq: number; created_at: string }
+
+/**
+ * Brings `search_words` up to date with the texts of messages, behind the back of those who send. What is to be done is a
+ * table, so a crash loses nothing; of many nodes one at a time is at it.
+ */
+export class SearchIndexer implements AsyncDisposable {
+  readonly #transactions: Transactions
+  readonly #onError: (error: unknown) => void
+  #timer: NodeJS.Timeout | undefined
+  #underWay: Promise<boolean> | undefined
+  #isEnded = false
+  /** Something in the queue cannot be done: rows go one by one, until it is found. */
+  #isWary = false
+
+  constructor(database: Database, onError: (error: unknown) => void) {
+    this.#onError = onError
+    // A commit that a crash takes back is done again: the queue comes back with it.
+    const settings = { statement_timeout: STATEMENT_MS, synchronous_commit: 'off' }
+    const connect = (onClose: () => void) => database.connect('longwave search indexer', 1, settings, onClose)
+    this.#transactions = new Transactions(connect, 1)
+    this.#schedule(IDLE_MS)
+  }
+
+  /** Does what there is to do, for `patienceMs` at most: whoever searches finds what was said a moment ago. */
+  async catchUp(patienceMs: number): Promise<void> {
+    const deadline = performance.now() + patienceMs
+    await this.#underWay?.catch(() => {})
+    while (performance.now() < deadline && !this.#isEnded) {
+      if (!(await this.#pass().catch(() => false))) return
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#isEnded = true
+    clearTimeout(this.#timer)
+    await this.#underWay?.catch(() => {})
+    await this.#transactions.end()
+  }
+
+  #schedule(ms: number): void {
+    if (this.#isEnded) return
+    this.#timer = setTimeout(() => void this.#work(), ms).unref()
+  }
+
+  async #work(): Promise<void> {
+    const begun = performance.now()
+    const hasMore = await this.#pass().catch((error: unknown) => {
+      this.#onError(error)
+      return false
+    })
+    this.#schedule(hasMore ? (performance.now() - begun) * PAUSE : IDLE_MS)
+  }
+
+  /** One transaction. True if there may be more to do. */
+  #pass(): Promise<boolean> {
+    this.#underWay ??= this.#run().finally(() => {
+      this.#underWay = undefined
+    })
+    return this.#underWay
+  }
+
+  async #run(): Promise<boolean> {
+    try {
+      const count = await this.#transactions.run((tx) => index(tx, this.#isWary ? 1 : MESSAGES))
+      if (count > 0) this.#isWary = false
+      return count > 0
+    } catch (error) {
+      if (isTransient(error)) throw error
+      if (this.#isWary) await this.#transactions.run((tx) => takeFromQueue(tx, 1))
+      else this.#isWary = true
+      throw error
+    }
+  }
+}
+
+/** How many rows of the queue were done. None if another node is at it. */
+async function index(tx: Sql, messages: number): Promise<number> {
+  const [lock] = await tx<{ taken: boolean; waiting: boolean }[]>`
+    SELECT pg_try_advisory_xact_lock(hashtext('longwave search')) AS taken, EXISTS (SELECT 1 FROM search_queue) AS waiting`
+  if (!lock?.taken || !lock.waiting) return 0
+  const rows = await takeFromQueue(tx, messages)
+  const keys = new Map<string, Key & { again: boolean }>()
+  for (const { again, conversation_ids, seqs, created_ats } of rows) {
+    for (const [n, conversation_id] of conversation_ids.entries()) {
+      const [seq, created_at] = [seqs[n] ?? 0, created_ats[n] ?? '']
+      const key = `${conversation_id}/${seq}/${created_at}`
+      keys.set(key, { conversation_id, seq, created_at, again: again || keys.get(key)?.again === true })
+    }
+  }
+  const stale = [...keys.values()].filter((key) => key.again)
+  if (stale.length > 0) await forget(tx, stale)
+  await write(tx, [...keys.values()])
+  return rows.length
+}
+
+async function takeFromQueue(tx: Sql, messages: number): Promise<QueueRow[]> {
+  return tx<QueueRow[]>`
+    DELETE FROM search_queue q USING (
+      SELECT id, sum(cardinality(seqs)) OVER (ORDER BY id) - cardinality(seqs) AS before
+        FROM (SELECT id, seqs FROM search_queue ORDER BY id LIMIT ${messages}) f) g
+    WHERE q.id = g.id AND g.before < ${messages}
+    RETURNING q.again, q.conversation_ids, q.seqs, q.created_ats::text[] AS created_ats`
+}
+
+async function forget(tx: Sql, keys: readonly Key[]): Promise<void> {
+  await tx`
+    DELETE FROM search_words s USING (SELECT * FROM ${unnested(tx, keys)}) g
+    WHERE s.conversation_id = g.conversation_id AND s.seq = g.seq AND s.created_at = g.created_at`
+}
+
+function unnested(tx: Sql, keys: readonly Key[]) {
+  return tx`unnest(${keys.map((key) => key.conversation_id)}::uuid[], ${keys.map((key) => key.seq)}::bigint[],
+    ${keys.map((key) => key.created_at)}::text[]::timestamptz[]) AS k (conversation_id, seq, created_at)`
+}
+
+async function write(tx: Sql, keys: readonly Key[]): Promise<void> {
+  const times = keys.map((key) => key.created_at).sort()
+  const messages = await tx<(Key & { text: string })[]>`
+    SELECT m.conversation_id, m.seq, m.created_at::text AS created_at, m.text
+    FROM ${unnested(tx, keys)} JOIN messages m USING (conversation_id, seq, created_at)
+    WHERE m.text <> '' AND m.deleted_at IS NULL
+      AND m.created_at BETWEEN ${times[0] ?? ''}::text::timestamptz AND ${times.at(-1) ?? ''}::text::timestamptz`
+  const rows: (Key & { text_from: number; words: string })[] = []
+  for (const { text, ...key } of messages) {
+    for (const part of partsOf(text, key.conversation_id)) {
+      rows.push({ ...key, ...part })
+      if (text.length > PART_LENGTH) await turn()
+    }
+  }
+  if (rows.length === 0) return
+  await tx`
+    INSERT INTO search_words (conversation_id, seq, created_at, text_from, words)
+    SELECT g.conversation_id, g.seq, g.created_at::timestamptz, g.text_from, g.words::tsvector
+    FROM unnest(${rows.map((row) => row.conversation_id)}::uuid[], ${rows.map((row) => row.seq)}::bigint[],
+      ${rows.map((row) => row.created_at)}::text[], ${rows.map((row) => row.text_from)}::bigint[],
+      ${rows.map((row) => row.words)}::text[]) AS g (conversation_id, seq, created_at, text_from, words)
+    ON CONFLICT DO NOTHING`
+}
