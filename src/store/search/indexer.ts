@@ -7,7 +7,7 @@ import { PART_LENGTH, partsOf } from './parts.ts'
 const MESSAGES = 500
 const IDLE_MS = 500
 /** Work for sends comes first: after a pass it pauses so many times as long as the pass took. */
-const PAUSE = 1.5
+const PAUSE = 4
 const STATEMENT_MS = 10_000
 
 type QueueRow = { again: boolean; conversation_ids: string[]; seqs: number[]; created_ats: string[] }
