@@ -118,13 +118,20 @@ export class Users {
     return rows.map(toUser)
   }
 
-  /** People whose user name or display name begins with `prefix`, by name. */
+  /**
+   * People whose user name or display name begins with `prefix`, by display name; whose user name it is comes first. Of
+   * a million who match, the first few are read.
+   */
   async search(prefix: string, limit: number): Promise<User[]> {
-    const pattern = `${fold(prefix).replace(/[\\%_]/g, '\\$&')}%`
-    const rows = await this.#database.sql<UserRecord[]>`
+    const first = fold(prefix)
+    const last = `${first}\u{10ffff}`
+    const { sql } = this.#database
+    const beginning = (name: Fragment) => sql`
+      SELECT id FROM users WHERE ${name} ~>=~ ${first} AND ${name} ~<=~ ${last} ORDER BY ${name} USING ~<~, id LIMIT ${limit}`
+    const rows = await sql<UserRecord[]>`
       SELECT id, username, display_name, created_at, data FROM users
-      WHERE username_folded LIKE ${pattern} OR display_name_folded LIKE ${pattern}
-      ORDER BY display_name_folded, id LIMIT ${limit}`
+      WHERE id IN ((${beginning(sql`display_name_folded`)}) UNION (${beginning(sql`username_folded`)}))
+      ORDER BY username_folded IS DISTINCT FROM ${first}, display_name_folded USING ~<~, id LIMIT ${limit}`
     return rows.map(toUser)
   }
 
