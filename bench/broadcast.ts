@@ -17,7 +17,7 @@ export const broadcast: Bench = {
   name: 'broadcast',
   async run(context) {
     const conversations = randomPairs(USERS, PAIRS)
-    const { gateway, world } = await context.boot({ users: USERS, conversations }, { ADMIN_TOKEN })
+    const { gateway, world } = await context.boot({ users: USERS, conversations }, undefined, { ADMIN_TOKEN })
     const targets = await targetsOf(world, conversations)
     const sender = startSender(context)
     const backEnd = new BackEnd(gateway.url)

@@ -1,17 +1,20 @@
 import { parseArgs } from 'node:util'
 import { NatsServer } from '../test/support/nats-server.ts'
 import { broadcast } from './broadcast.ts'
+import { conversations } from './conversations.ts'
 import { counts } from './counts.ts'
 import { failover } from './failover.ts'
 import { fanout } from './fanout.ts'
 import { groups } from './groups.ts'
+import { history } from './history.ts'
 import { idle } from './idle.ts'
 import { latency } from './latency.ts'
 import { longPoll } from './long-poll.ts'
 import { nodes } from './nodes.ts'
 import { presence } from './presence.ts'
+import { search } from './search.ts'
 import { sends } from './sends.ts'
-import type { Bench, BenchContext, Figure } from './support/bench.ts'
+import type { Bench, BenchContext, Figure, Fill } from './support/bench.ts'
 import { createDatabase } from './support/database.ts'
 import { type Gateway, startGateway } from './support/gateway.ts'
 import { machineLine, markdownTable, plainTable } from './support/report.ts'
@@ -29,9 +32,12 @@ const BENCHES: readonly Bench[] = [
   counts,
   presence,
   broadcast,
+  search,
+  history,
+  conversations,
 ]
 /** A bench that hangs is ended after this and what it measures. */
-const PATIENCE_MS = 240_000
+const PATIENCE_MS = 480_000
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -75,14 +81,16 @@ async function runOne(bench: Bench): Promise<Figure[]> {
     throw new Error(`${bench.name} was interrupted`)
   }
   const nodeFlags = values.profile ? ['--cpu-prof', `--cpu-prof-dir=${values.profile}`] : []
-  const seed = async (plan: WorldPlan, isShared: boolean, owner: AsyncDisposableStack) => {
+  const seed = async (plan: WorldPlan, isShared: boolean, owner: AsyncDisposableStack, fill?: Fill) => {
     progress('seeding')
     const starting = createDatabase(process.env.BENCH_DATABASE_URL, isShared)
     const database = owner === stack ? await keep(starting) : owner.use(await starting)
     const world = await database.with(async (opened) => {
       const [row] = await opened.sql<{ server_version: string }[]>`SHOW server_version`
       postgres = row?.server_version ?? postgres
-      return seedWorld(opened, plan)
+      const seeded = await seedWorld(opened, plan)
+      await fill?.(opened, seeded)
+      return seeded
     })
     return { database, world }
   }
@@ -91,8 +99,8 @@ async function runOne(bench: Bench): Promise<Figure[]> {
     connections,
     progress,
     use: (resource) => stack.use(resource),
-    async boot(plan, settings = {}) {
-      const { database, world } = await seed(plan, false, stack)
+    async boot(plan, fill, settings = {}) {
+      const { database, world } = await seed(plan, false, stack, fill)
       const gateway = await keep(
         startGateway({ ...database.environment, ...settings }, database.name, nodeFlags),
       )

@@ -1,3 +1,4 @@
+import type { Database } from '../../src/store/database.ts'
 import type { BenchDatabase } from './database.ts'
 import type { Gateway } from './gateway.ts'
 import type { World, WorldPlan } from './world.ts'
@@ -19,8 +20,12 @@ export type BenchContext = {
   seconds: number
   /** Connections of a closed-loop sender. */
   connections: number
-  /** A fresh gateway over a fresh database that holds what `plan` says, with more settings where some are needed. */
-  boot(plan: WorldPlan, settings?: Record<string, string>): Promise<{ gateway: Gateway; world: World }>
+  /** A fresh gateway over a fresh database that holds what `plan` says and `fill` adds, with more settings where needed. */
+  boot(
+    plan: WorldPlan,
+    fill?: Fill,
+    settings?: Record<string, string>,
+  ): Promise<{ gateway: Gateway; world: World }>
   /** Several gateways over one such database, with a NATS server among them or without; they end with `owner`. */
   bootNodes(
     plan: WorldPlan,
@@ -31,6 +36,9 @@ export type BenchContext = {
   use<T extends AsyncDisposable>(resource: T): T
   progress(text: string): void
 }
+
+/** Adds to a database before a gateway has it. */
+export type Fill = (database: Database, world: World) => Promise<void>
 
 type Nodes = { gateways: Gateway[]; world: World; database: BenchDatabase }
 

@@ -19,7 +19,7 @@ export type World = {
   tokenOf(user: number): Promise<string>
 }
 
-const CHUNK_ROWS = 100_000
+const CHUNK_ROWS = 50_000
 
 /** Makes the schema and fills it, set-wise: ten thousand users must not cost ten thousand password hashes. */
 export async function seedWorld(database: Database, plan: WorldPlan): Promise<World> {
@@ -43,14 +43,17 @@ function deviceOf(user: number): string {
 }
 
 async function insertUsers(sql: Sql, userIds: string[]): Promise<void> {
-  const devices = userIds.map((_, index) => deviceOf(index))
-  await sql`
-    INSERT INTO users (id, username, display_name, username_folded, display_name_folded)
-    SELECT id, id, id, id, id FROM unnest(${userIds}::text[]) AS id`
-  await sql`INSERT INTO inbox_heads (user_id) SELECT unnest(${userIds}::text[])`
-  await sql`
-    INSERT INTO devices (user_id, id, expires_at)
-    SELECT user_id, id, now() + interval '30 days' FROM unnest(${userIds}::text[], ${devices}::text[]) AS d (user_id, id)`
+  for (let from = 0; from < userIds.length; from += CHUNK_ROWS) {
+    const ids = userIds.slice(from, from + CHUNK_ROWS)
+    const devices = ids.map((_, index) => deviceOf(from + index))
+    await sql`
+      INSERT INTO users (id, username, display_name, username_folded, display_name_folded)
+      SELECT id, id, id, id, id FROM unnest(${ids}::text[]) AS id`
+    await sql`INSERT INTO inbox_heads (user_id) SELECT unnest(${ids}::text[])`
+    await sql`
+      INSERT INTO devices (user_id, id, expires_at)
+      SELECT user_id, id, now() + interval '30 days' FROM unnest(${ids}::text[], ${devices}::text[]) AS d (user_id, id)`
+  }
 }
 
 async function insertConversations(sql: Sql, { conversations }: WorldPlan, ids: string[]): Promise<void> {
