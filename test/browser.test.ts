@@ -145,3 +145,34 @@ test('two windows chat, the server is killed in the middle: nothing is missing, 
   expect(await texts(one)).toEqual(seen)
   await node.kill()
 })
+
+test('a message is found by its words, and its conversation opens there, however long ago it was', {
+  timeout: 60_000,
+}, async () => {
+  const node = startNode()
+  const base = await node.url()
+  const page = await (browsers[0] as BrowserContext).newPage()
+  await signUp(page, base, 'searcher')
+  const writer = await Person.signUp(base)
+  const { body } = await writer.call<{ users: { id: string }[] }>('GET', '/v1/users?query=searcher')
+  const { body: chat } = await writer.call('POST', '/v1/conversations', {
+    kind: 'direct',
+    members: [body.users[0]?.id],
+  })
+  for (let n = 1; n <= 160; n += 1)
+    await writer.send(String(chat.id), n === 20 ? 'the <b>needle</b> of old' : `hay ${n}`)
+  await page.fill('#message-search', 'needle')
+  await page.locator('[data-testid=found]').first().click()
+  const sought = page.locator('.message.sought [data-testid=message-text]')
+  await until('the message', async () => (await sought.allTextContents())[0] === 'the <b>needle</b> of old')
+  expect(await page.locator('[data-testid=found] mark').allTextContents()).toEqual(['needle'])
+  expect(await sought.isVisible()).toBe(true)
+  while (await page.locator('#newer').isVisible()) {
+    const before = (await texts(page)).length
+    await page.click('#newer')
+    await until('newer ones', async () => (await texts(page)).length > before)
+  }
+  expect((await texts(page)).at(-1)).toBe('hay 160')
+  await page.close()
+  await node.kill()
+})

@@ -54,10 +54,16 @@ export function chatViews(parts: Parts): () => void {
     showMessages: messageList({ me, people, outbox, receipts }),
   })
   const field = composer((text) => {
-    const id = openId()
-    if (id !== undefined) outbox.add(id, text)
+    const open = opened()
+    if (!open) return
+    // What one says stands at the end: there one looks.
+    if (open.thread.hasNewer) void open.thread.load()
+    outbox.add(open.conversation.id, text)
   }, typingNotice(openId))
-  const markRead = readMarks(() => opened()?.conversation)
+  const markRead = readMarks(() => {
+    const open = opened()
+    return open?.thread.hasNewer ? undefined : open?.conversation
+  })
   return () => {
     const open = opened()
     find('chat', HTMLElement).dataset.view = open ? 'conversation' : 'list'

@@ -5,6 +5,7 @@ import { Conversations } from './conversations.ts'
 import { batched, find, setText } from './dom.ts'
 import type { InboxEvent, PassingWireEvent } from './inbox-event.ts'
 import { lease } from './lease.ts'
+import { messageSearch, showMessage } from './message-search.ts'
 import { Outbox } from './outbox.ts'
 import { People } from './people.ts'
 import { Presences } from './presences.ts'
@@ -136,10 +137,28 @@ export class Chat {
     return { conversation, thread }
   }
 
+  /** Opens a conversation at one of its messages. */
+  async #goTo(id: string, seq: number): Promise<void> {
+    this.#conversations.want(id)
+    const thread = this.#threads.get(id) ?? new Thread(id, this.#changed)
+    this.#threads.set(id, thread)
+    await thread.goTo(seq)
+    location.hash = id
+    this.#changed()
+    showMessage(seq, () => this.#openId === id)
+  }
+
   #wire(): void {
     startConversation(this.#me, (conversation) => {
       this.#conversations.put(conversation)
       location.hash = conversation.id
+    })
+    messageSearch({
+      titleOf: (id) => {
+        const conversation = this.#conversations.get(id)
+        return conversation ? this.#people.titleOf(conversation) : ''
+      },
+      onPick: (message) => void this.#goTo(message.conversation_id, message.seq),
     })
     find('sign-out', HTMLButtonElement).addEventListener('click', () => void this.#signOut())
     addEventListener('hashchange', () => {

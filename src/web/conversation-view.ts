@@ -14,15 +14,18 @@ type Parts = {
 /** The open conversation around its messages: title, older ones, place on the scroll. Returns its render function. */
 export function conversationView({ titleOf, detailOf, typing, showMessages }: Parts) {
   const older = find('older', HTMLButtonElement)
+  const newer = find('newer', HTMLButtonElement)
   const keepPlace = scrollPlace()
   let shown: Thread | undefined
   older.addEventListener('click', () => void (shown && readOlder(shown, older)))
+  newer.addEventListener('click', () => void shown?.loadNewer())
   return (conversation: Conversation, thread: Thread) => {
     const isOther = thread !== shown
     shown = thread
     keepPlace(() => {
       older.hidden = thread.state !== 'failed' && !thread.hasOlder
       setText(older, thread.state === 'failed' ? 'Try again' : 'Older messages')
+      newer.hidden = !thread.hasNewer
       showMessages(conversation, thread)
       setText(find('conversation-title', HTMLElement), titleOf(conversation))
       setText(find('conversation-detail', HTMLElement), detailOf(conversation))

@@ -4,7 +4,10 @@ import { insist } from './backoff.ts'
 
 type Page = { messages: Message[]; has_more: boolean }
 
-/** The messages of one conversation from some `seq` up to the latest: history, joined with what arrives live. */
+/**
+ * The messages of one conversation without a gap, from some `seq` up to the latest or, where somebody looks at an old one,
+ * around that: history, joined with what arrives live.
+ */
 export class Thread {
   readonly #path: string
   readonly #changed: () => void
@@ -13,6 +16,8 @@ export class Thread {
   /** What hinders it, in words for a person. */
   trouble = ''
   hasOlder = false
+  /** Whether there are messages behind the last one here, which what arrives live would not join. */
+  hasNewer = false
 
   constructor(conversation: string, changed: () => void) {
     this.#path = `/v1/conversations/${conversation}/messages`
@@ -28,9 +33,14 @@ export class Thread {
     return Math.min(...this.#messages.keys())
   }
 
+  get #last(): number {
+    return Math.max(...this.#messages.keys())
+  }
+
   /** Takes a message as it is now. One before the oldest shown would leave a gap, and is loaded with its page. */
   put(message: Message): void {
     if (this.state === 'ready' && this.hasOlder && message.seq < this.#first) return
+    if (this.hasNewer && message.seq > this.#last) return
     this.#keep(message)
     this.#changed()
   }
@@ -43,12 +53,43 @@ export class Thread {
         (error) => this.#show(error.message),
       )
       const first = page.messages[0]?.seq ?? 0
-      for (const seq of this.#messages.keys()) if (seq < first) this.#messages.delete(seq)
+      for (const seq of this.#messages.keys()) if (seq < first || this.hasNewer) this.#messages.delete(seq)
+      this.hasNewer = false
       this.#take(page)
       this.state = 'ready'
       this.#show('')
     } catch (error) {
       this.state = 'failed'
+      this.#show(wordsFor(error))
+    }
+  }
+
+  /** Shows a message and its neighbours, whatever was shown before. */
+  async goTo(seq: number): Promise<void> {
+    if (this.#messages.has(seq)) return
+    try {
+      const page = await get<Page>(`${this.#path}?around_seq=${seq}`)
+      const latest = this.#last
+      this.#messages.clear()
+      this.#take(page)
+      // Where nothing was here yet, only asking for more tells.
+      this.hasNewer = page.has_more && (latest < 0 || this.#last < latest)
+      this.state = 'ready'
+      this.#show('')
+    } catch (error) {
+      this.#show(wordsFor(error))
+    }
+  }
+
+  async loadNewer(): Promise<void> {
+    try {
+      const { hasOlder } = this
+      const page = await get<Page>(`${this.#path}?after_seq=${this.#last}`)
+      this.#take(page)
+      this.hasOlder = hasOlder
+      this.hasNewer = page.has_more
+      this.#show('')
+    } catch (error) {
       this.#show(wordsFor(error))
     }
   }
