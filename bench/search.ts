@@ -1,5 +1,7 @@
 import { hundredth, rare, seedArchive, tenth, thousandth } from './support/archive.ts'
 import { atMost, type Bench, type Figure, round } from './support/bench.ts'
+import { countCpu } from './support/cpu.ts'
+import type { Gateway } from './support/gateway.ts'
 import { type BenchRequest, timeRequests } from './support/requests.ts'
 
 const MONTHS = 24
@@ -51,21 +53,31 @@ export const search: Bench = {
       const token = await world.tokenOf(user)
       for (const [what, wordOf] of Object.entries(WORDS)) {
         const path = (n: number) => `/v1/search?query=${encodeURIComponent(wordOf(n))}${more}`
-        figures.push(await measure(`search, ${who}: ${what}`, gateway.url, (n) => ({ path: path(n), token })))
+        figures.push(await measure(`search, ${who}: ${what}`, gateway, (n) => ({ path: path(n), token })))
       }
       const best = (n: number) => ({ path: `/v1/search?order=rank&query=${tenth(n % 8)}${more}`, token })
-      figures.push(await measure(`search, ${who}: the best of a word in a tenth`, gateway.url, best))
+      figures.push(await measure(`search, ${who}: the best of a word in a tenth`, gateway, best))
     }
     return figures
   },
 }
 
-async function measure(what: string, url: string, requestOf: (n: number) => BenchRequest): Promise<Figure> {
+async function measure(
+  what: string,
+  gateway: Gateway,
+  requestOf: (n: number) => BenchRequest,
+): Promise<Figure> {
+  const { url, pid, database } = gateway
   const warmUp = Array.from({ length: 8 }, (_, n) => requestOf(n))
   await timeRequests(url, warmUp)
+  const stopCounting = countCpu({ gateway: pid, database, load: [] })
   const { p50, p99 } = await timeRequests(
     url,
     Array.from({ length: REQUESTS }, (_, n) => requestOf(n)),
   )
-  return { what: `${what}: p50`, ...atMost(GOAL_MS, p50, 'ms'), note: `p99 ${round(p99)} ms` }
+  const cpu = stopCounting()
+  const each = round(((cpu.gateway + cpu.postgres) / REQUESTS) * 1_000)
+  const others = Math.round((cpu.others / cpu.wall) * 100)
+  const note = `p99 ${round(p99)} ms; CPU ${each} ms each; others had ${others} % of a core`
+  return { what: `${what}: p50`, ...atMost(GOAL_MS, p50, 'ms'), note }
 }

@@ -7,8 +7,11 @@ import { startEmbeddedPostgres } from './store/embedded/index.ts'
 const POOLED = 22
 const MIN_POOL = 2
 const MAX_POOL = 8
-/** Beside its pools a worker has one for its committer, one for acknowledgements, one for migrations at its start. */
-const SINGLE = 3
+/**
+ * Beside its pools a worker has one for its committer, one for acknowledgements, two for searches, one for their index, one
+ * for migrations at its start and housekeeping later.
+ */
+const SINGLE = 6
 
 /**
  * Where the database is and how much of it each worker takes: the one of DATABASE_URL, else an embedded one, which is

@@ -83,7 +83,11 @@ function text(total: number): string {
   const chance = (share: number, word: string) =>
     `CASE WHEN random() < ${share * 8} THEN ' ${word}' || substr('abcdefgh', 1 + ((s.seq + abs(hashtext(b.id::text))::bigint) % 8)::int, 1) ELSE '' END`
   const word = `' word' || (power(random(), 3) * 20000)::int`
-  return `concat('the train is late again', ${Array(5).fill(word).join(', ')}, ${chance(0.1, 'tenth')}, ${chance(0.01, 'hundredth')},
+  const tenths = Array.from(
+    'abcdefgh',
+    (letter) => `CASE WHEN random() < 0.1 THEN ' tenth${letter}' END`,
+  ).join(', ')
+  return `concat('the train is late again', ${Array(5).fill(word).join(', ')}, ${tenths}, ${chance(0.01, 'hundredth')},
     ${chance(0.001, 'thousandth')}, ' rare' || (random() * ${Math.floor(total / 10)})::int)`
 }
 

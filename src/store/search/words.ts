@@ -40,7 +40,7 @@ const LETTERS: Record<string, string> = {
 const LETTER = /[ßæœøłđðþıς]/g
 
 /** Without case, accents and width, the same in every locale. */
-export function foldWord(word: string): string {
+function foldWord(word: string): string {
   if (!NON_ASCII.test(word)) return word.toLowerCase()
   const bare = word.normalize('NFKD').replace(MARKS, '').toLowerCase()
   return bare.replace(LETTER, (letter) => LETTERS[letter] ?? letter).normalize('NFC')
