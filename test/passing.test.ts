@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import { Database } from '../src/store/database.ts'
+import { startGateway } from './support/gateway.ts'
 import { type Event, Person } from './support/person.ts'
 import type { Stream } from './support/stream.ts'
 import { useGateway } from './support/suite.ts'
@@ -112,6 +113,18 @@ describe('typing', () => {
     expect(await type(alice, group)).toBe(204)
     await alice.call('PUT', `/v1/conversations/${group}/members/${bob.id}`, {})
     expect(await type(bob, group)).toBe(204)
+  })
+
+  test('too much of it is refused, with the time to wait', async () => {
+    await using limited = await startGateway(postgres.url, { rateLimits: true })
+    const alice = await Person.signUp(limited.url)
+    const group = await alice.group([])
+    const refused = await until('a refusal', async () => {
+      const answer = await alice.call('POST', `/v1/conversations/${group}/typing`)
+      return answer.status !== 204 && answer
+    })
+    expect(refused).toMatchObject({ status: 429, body: { code: 'rate_limited' } })
+    expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0)
   })
 
   test('in a group of more than 100 nobody is told', async () => {

@@ -260,6 +260,22 @@ describe('staying is not told', () => {
   })
 })
 
+test('a node that ends says last who was there until then', async () => {
+  const [ending, other] = [await startShort(), await startShort()]
+  const bob = await Person.signUp(ending.url)
+  using alice = await Watcher.of(bob, other.url)
+  using _ = await bob.stream()
+  const first = await until('him', () => alice.lastActive())
+  const renewed = await until('him again', async () => {
+    const last = await alice.lastActive()
+    return last > first && last
+  })
+  // Far from both times at which he is written down anyway.
+  await pause(LEASE_MS * 0.3)
+  await ending[Symbol.asyncDispose]()
+  expect((await alice.lastActive()) - renewed).toBeGreaterThan(LEASE_MS * 0.2)
+})
+
 describe('leases', () => {
   async function readingAndRenewing() {
     const node = await startShort()
