@@ -8,7 +8,7 @@ import type { NewEvent, Unit, Writer } from './writer.ts'
 
 /** Inbox rows of one transaction: a larger one would hold its locks too long. */
 const MAX_ROWS = 2_000
-const MAX_KEYS = 500
+const MAX_TASKS = 500
 const MAX_INBOX_ROWS = 5_000
 /** A node may take the tokens of a device signed out elsewhere for so long, and what was under way may still commit. */
 const STRAGGLER_SPAN = '10 seconds'
@@ -28,8 +28,9 @@ async function eraseSome(unit: Unit): Promise<boolean> {
     WHERE completed_at IS NULL AND look_at <= clock_timestamp() ORDER BY look_at LIMIT 1 FOR UPDATE SKIP LOCKED`
   if (!job) return false
   const user = job.user_id
-  if ((await leaveOne(unit, user)) || (await eraseMessages(unit, user)) || (await emptyInbox(tx, user)))
-    return true
+  for (const eraseNext of [leaveOne, eraseMessages, eraseMentionsBySystem, emptyInbox]) {
+    if (await eraseNext(unit, user)) return true
+  }
   await (job.is_settled
     ? tx`UPDATE erasures SET completed_at = date_trunc('milliseconds', clock_timestamp()) WHERE user_id = ${user}`
     : tx`UPDATE erasures SET look_at = requested_at + ${STRAGGLER_SPAN}::interval WHERE user_id = ${user}`)
@@ -46,49 +47,68 @@ async function leaveOne(unit: Unit, user: string): Promise<boolean> {
   return true
 }
 
-async function emptyInbox(tx: Transaction, user: string): Promise<boolean> {
+async function emptyInbox({ tx }: Unit, user: string): Promise<boolean> {
   const gone = await tx`
     DELETE FROM inbox WHERE user_id = ${user} AND id IN (
       SELECT id FROM inbox WHERE user_id = ${user} ORDER BY id LIMIT ${MAX_INBOX_ROWS}) RETURNING 1`
   return gone.length > 0
 }
 
-type Key = { key: string; conversation_id: string | null; seq: number | null; members_count: number }
+type Place = { conversation_id: string; seq: number }
+/** Something to erase; `members_count` is how many events that may take. */
+type Task = { key: string; conversation_id: string | null; seq: number | null; members_count: number }
 
-/** Turns the next messages into tombstones and tells the members. Their keys say which they are. False if there are none. */
-async function eraseMessages({ tx, append }: Unit, user: string): Promise<boolean> {
-  const keys = firstOf(
-    await tx<Key[]>`
+/** What the user sent: their keys say which messages. False if there is nothing left. */
+async function eraseMessages(unit: Unit, user: string): Promise<boolean> {
+  const { tx } = unit
+  const tasks = firstOf(
+    await tx<Task[]>`
       SELECT k.key, k.conversation_id, k.seq, coalesce(c.members_count, 0) AS members_count
       FROM send_keys k LEFT JOIN conversations c ON c.id = k.conversation_id
-      WHERE k.sender_id = ${user} ORDER BY k.key LIMIT ${MAX_KEYS}`,
+      WHERE k.sender_id = ${user} ORDER BY k.key LIMIT ${MAX_TASKS}`,
   )
-  if (keys.length === 0) return false
-  const made = keys.flatMap(({ conversation_id, seq }) =>
-    conversation_id && seq ? [{ conversation_id, seq }] : [],
-  )
-  const ids = [...new Set(made.map(({ conversation_id }) => conversation_id))]
-  await tx`SELECT 1 FROM conversations WHERE id = ANY (${ids}::uuid[]) ORDER BY id FOR NO KEY UPDATE`
-  const tombstones = await bury(tx, user, made)
-  await tx`DELETE FROM send_keys WHERE sender_id = ${user} AND key = ANY (${keys.map(({ key }) => key)})`
-  await tx`UPDATE erasures SET messages_erased = messages_erased + ${tombstones.length} WHERE user_id = ${user}`
-  await append(await deletedEvents(tx, ids, tombstones))
+  if (tasks.length === 0) return false
+  await tx`DELETE FROM send_keys WHERE sender_id = ${user} AND key = ANY (${tasks.map(({ key }) => key)})`
+  await erasePlaces(unit, user, tasks)
   return true
 }
 
+/** What groups were told of the user, by name. False if there is nothing left. */
+async function eraseMentionsBySystem(unit: Unit, user: string): Promise<boolean> {
+  const tasks = firstOf(
+    await unit.tx<Task[]>`
+      SELECT '' AS key, m.conversation_id, m.seq, c.members_count FROM messages m JOIN conversations c ON c.id = m.conversation_id
+      WHERE m.kind = 'system' AND (m.data->>'by' = ${user} OR m.data->>'user_id' = ${user})
+        AND m.data->>'event' IN ('member.added', 'member.removed', 'conversation.updated') LIMIT ${MAX_TASKS}`,
+  )
+  if (tasks.length > 0) await erasePlaces(unit, user, tasks)
+  return tasks.length > 0
+}
+
 /** As many as make no more than MAX_ROWS inbox rows; the first in any case. */
-function firstOf(keys: readonly Key[]): Key[] {
+function firstOf(tasks: readonly Task[]): Task[] {
   let rows = 0
-  const end = keys.findIndex((key, index) => {
-    rows += key.members_count
+  const end = tasks.findIndex((task, index) => {
+    rows += task.members_count
     return index > 0 && rows > MAX_ROWS
   })
-  return keys.slice(0, end === -1 ? keys.length : end)
+  return tasks.slice(0, end === -1 ? tasks.length : end)
+}
+
+/** Turns messages into tombstones and tells the members. */
+async function erasePlaces({ tx, append }: Unit, user: string, tasks: Task[]): Promise<void> {
+  const places = tasks.flatMap(({ conversation_id, seq }) =>
+    conversation_id && seq ? [{ conversation_id, seq }] : [],
+  )
+  const ids = [...new Set(places.map(({ conversation_id }) => conversation_id))]
+  await tx`SELECT 1 FROM conversations WHERE id = ANY (${ids}::uuid[]) ORDER BY id FOR NO KEY UPDATE`
+  const tombstones = await bury(tx, user, places)
+  await tx`UPDATE erasures SET messages_erased = messages_erased + ${tombstones.length} WHERE user_id = ${user}`
+  await append(await deletedEvents(tx, ids, tombstones))
 }
 
 /** A message that was not deleted before, and whether it mentioned anybody. */
 type Tombstone = MessageRecord & { created_at: Date; deleted_at: Date; had_mentions: boolean }
-type Place = { conversation_id: string; seq: number }
 
 /** Leaves nothing of the messages but their places, as deleting one by one would. */
 async function bury(tx: Transaction, user: string, places: Place[]): Promise<Tombstone[]> {
@@ -98,7 +118,7 @@ async function bury(tx: Transaction, user: string, places: Place[]): Promise<Tom
     WITH said AS (
       SELECT m.conversation_id, m.seq, m.created_at, m.deleted_at, m.mentions
       FROM unnest(${conversations}::uuid[], ${seqs}::bigint[]) AS g (conversation_id, seq)
-      JOIN messages m ON m.conversation_id = g.conversation_id AND m.seq = g.seq AND m.sender_id = ${user})
+      JOIN messages m ON m.conversation_id = g.conversation_id AND m.seq = g.seq AND (m.sender_id = ${user} OR m.kind = 'system'))
     UPDATE messages m SET text = '', data = NULL, mentions = NULL, reactions = NULL, client_id = NULL,
       deleted_at = coalesce(m.deleted_at, date_trunc('milliseconds', clock_timestamp()))
     FROM said WHERE m.conversation_id = said.conversation_id AND m.seq = said.seq AND m.created_at = said.created_at

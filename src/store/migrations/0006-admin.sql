@@ -34,6 +34,10 @@ CREATE TABLE erasures (
 );
 CREATE INDEX erasures_under_way ON erasures (look_at) WHERE completed_at IS NULL;
 
+-- System messages name people: by these they are found when one of them is erased. Rows of users are never in them.
+CREATE INDEX messages_told_by ON messages ((data->>'by')) WHERE kind = 'system';
+CREATE INDEX messages_told_of ON messages ((data->>'user_id')) WHERE kind = 'system';
+
 -- Counted as it happens, so that nobody ever counts messages.
 CREATE TABLE usage_days (
   day date PRIMARY KEY,
