@@ -6,6 +6,7 @@ import { ADMIN_TOKEN, BackEnd } from './support/back-end.ts'
 import { startGateway } from './support/gateway.ts'
 import { GatewayProcess } from './support/gateway-process.ts'
 import { HeldTransaction } from './support/held-transaction.ts'
+import { NatsServer } from './support/nats-server.ts'
 import { Person } from './support/person.ts'
 import { startPostgres } from './support/postgres.ts'
 import { expectProblem } from './support/problem.ts'
@@ -134,6 +135,28 @@ describe('a broadcast', () => {
     expect(again.events).toEqual([redacted])
     expect((await announcementsOf(person)).announcements).toEqual([])
     expect((await progressOf(id)).withdrawn_at).toMatch(/Z$/)
+  })
+
+  test('that was withdrawn on one node is remembered by no other', async () => {
+    await using nats = await NatsServer.start()
+    const config = { adminToken: ADMIN_TOKEN, nats: { servers: [`127.0.0.1:${nats.port}`] } }
+    await using one = await startGateway(postgres.url, config)
+    await using other = await startGateway(postgres.url, config)
+    const person = (await Person.signUp(one.url)).at(other.url)
+    const { cursor } = await person.readAll()
+    using live = await person.stream()
+    await live.waitForFrame('heartbeat')
+    const { body } = await new BackEnd(one.url).call<Broadcast>('POST', '/broadcasts', { text: 'A mistake' })
+    await until('it live', () => live.events.length === 1)
+    await completed(body.id)
+    const again = async () => {
+      using stream = await person.stream(`after=${cursor}`)
+      await until('it again', () => stream.events.length === 1)
+      return stream.events[0]?.type
+    }
+    expect(await again()).toBe('announcement')
+    await new BackEnd(one.url).call('DELETE', `/broadcasts/${body.id}`)
+    await until('it to be forgotten', async () => (await again()) === 'redacted')
   })
 
   test('that is withdrawn under way stops', async () => {
