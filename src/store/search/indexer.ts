@@ -3,11 +3,12 @@ import { type Database, isTransient, type Sql } from '../database.ts'
 import { Transactions } from '../transactions.ts'
 import { PART_LENGTH, partsOf } from './parts.ts'
 
-/** How many messages a pass takes, unless one row of the queue alone has more. */
-const MESSAGES = 500
 const IDLE_MS = 500
-/** Work for sends comes first: after a pass it pauses so many times as long as the pass took. */
-const PAUSE = 4
+/** How many messages a pass takes (unless one row of the queue has more), and how many times as long it rests after it. */
+const QUIET = { messages: 500, rest: 1 }
+/** A node that has its hands full with those who send lets the words wait: a tenth of its time, in small pieces. */
+const BUSY = { messages: 100, rest: 9 }
+const BUSY_UTILIZATION = 0.3
 const STATEMENT_MS = 10_000
 
 type QueueRow = { again: boolean; conversation_ids: string[]; seqs: number[]; created_ats: string[] }
@@ -23,6 +24,8 @@ export class SearchIndexer implements AsyncDisposable {
   #timer: NodeJS.Timeout | undefined
   #underWay: Promise<boolean> | undefined
   #isEnded = false
+  #utilization = performance.eventLoopUtilization()
+  #pace = QUIET
   /** Something in the queue cannot be done: rows go one by one, until it is found. */
   #isWary = false
 
@@ -57,12 +60,16 @@ export class SearchIndexer implements AsyncDisposable {
   }
 
   async #work(): Promise<void> {
+    const now = performance.eventLoopUtilization()
+    const { utilization } = performance.eventLoopUtilization(now, this.#utilization)
+    this.#utilization = now
+    this.#pace = utilization > BUSY_UTILIZATION ? BUSY : QUIET
     const begun = performance.now()
     const hasMore = await this.#pass().catch((error: unknown) => {
       this.#onError(error)
       return false
     })
-    this.#schedule(hasMore ? (performance.now() - begun) * PAUSE : IDLE_MS)
+    this.#schedule(hasMore ? (performance.now() - begun) * this.#pace.rest : IDLE_MS)
   }
 
   /** One transaction. True if there may be more to do. */
@@ -75,7 +82,7 @@ export class SearchIndexer implements AsyncDisposable {
 
   async #run(): Promise<boolean> {
     try {
-      const count = await this.#transactions.run((tx) => index(tx, this.#isWary ? 1 : MESSAGES))
+      const count = await this.#transactions.run((tx) => index(tx, this.#isWary ? 1 : this.#pace.messages))
       if (count > 0) this.#isWary = false
       return count > 0
     } catch (error) {
