@@ -1,3 +1,4 @@
+import { performance } from 'node:perf_hooks'
 import { setImmediate as turn } from 'node:timers/promises'
 import { type Database, isTransient, type Sql } from '../database.ts'
 import { Transactions } from '../transactions.ts'
