@@ -11,6 +11,8 @@ const RULES = {
   send: { points: 3_000, duration: 60 },
   /** Words that somebody types, per user: a client sends one in three seconds. */
   typing: { points: 120, duration: 60 },
+  /** Searches, per user: somebody who types and looks at the results. */
+  search: { points: 300, duration: 60 },
   /** Everything else that changes something, per user. */
   write: { points: 1_200, duration: 60 },
 } as const
@@ -29,6 +31,7 @@ export class Limits {
           failed_sign_in: make('failed_sign_in'),
           send: make('send'),
           typing: make('typing'),
+          search: make('search'),
           write: make('write'),
         }
       : undefined

@@ -18,8 +18,9 @@ export const searchMessages = (services: Services) =>
         schema: schemas.foundMessages,
       },
     },
-    problems: ['not_found', 'unavailable'],
+    problems: ['not_found', 'rate_limited', 'unavailable'],
     async handle({ query, caller }) {
+      await services.limits.take('search', caller.user_id)
       const { page, has_more } = await services.search.find({
         user: caller.user_id,
         query: query.query,

@@ -1,5 +1,5 @@
 import { performance } from 'node:perf_hooks'
-import { setImmediate as turn } from 'node:timers/promises'
+import { setTimeout as pause, setImmediate as turn } from 'node:timers/promises'
 import { type Database, isTransient, type Sql } from '../database.ts'
 import { Transactions } from '../transactions.ts'
 import { PART_LENGTH, partsOf } from './parts.ts'
@@ -41,10 +41,14 @@ export class SearchIndexer implements AsyncDisposable {
 
   /** Does what there is to do, for `patienceMs` at most: whoever searches finds what was said a moment ago. */
   async catchUp(patienceMs: number): Promise<void> {
-    const deadline = performance.now() + patienceMs
-    await this.#underWay?.catch(() => {})
-    while (performance.now() < deadline && !this.#isEnded) {
-      if (!(await this.#pass().catch(() => false))) return
+    const isOver = pause(patienceMs, true, { ref: false })
+    await Promise.race([isOver, this.#underWay?.catch(() => {})])
+    for (let isDone = false; !isDone && !this.#isEnded; ) {
+      const pass = this.#pass().then(
+        (hasMore) => !hasMore,
+        () => true,
+      )
+      isDone = await Promise.race([isOver, pass])
     }
   }
 
