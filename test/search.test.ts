@@ -103,8 +103,10 @@ describe('a word is found', () => {
     ['in Burmese', 'မင်္ဂလာပါ', 'လာပါ', ['လာပါ']],
   ])('%s', async (_, text, query, marks) => {
     await alice.send(chat, text)
-    const { messages } = await search(bob, query)
-    expect(messages[0]?.text).toBe(text)
+    const messages = await until('the message', async () => {
+      const found = await search(bob, query)
+      return found.messages[0]?.text === text && found.messages
+    })
     expect(messages.flatMap(marked).slice(0, marks.length)).toEqual(marks)
   })
 

@@ -39,17 +39,14 @@ export class SearchIndexer implements AsyncDisposable {
     this.#schedule(IDLE_MS)
   }
 
-  /** Does what there is to do, for `patienceMs` at most: whoever searches finds what was said a moment ago. */
+  /**
+   * Does one pass that begins now, or waits `patienceMs` for it: unless there is more to do than one takes, whoever then
+   * searches finds what was said a moment ago.
+   */
   async catchUp(patienceMs: number): Promise<void> {
-    const isOver = pause(patienceMs, true, { ref: false })
+    const isOver = pause(patienceMs, undefined, { ref: false })
     await Promise.race([isOver, this.#underWay?.catch(() => {})])
-    for (let isDone = false; !isDone && !this.#isEnded; ) {
-      const pass = this.#pass().then(
-        (hasMore) => !hasMore,
-        () => true,
-      )
-      isDone = await Promise.race([isOver, pass])
-    }
+    if (!this.#isEnded) await Promise.race([isOver, this.#pass().catch(() => {})])
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

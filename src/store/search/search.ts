@@ -12,8 +12,8 @@ import { snippetOf } from './snippet.ts'
 const STATEMENT_MS = 3_000
 /** So few at a time, lest searches take the machine from those who send. */
 const CONNECTIONS = 2
-/** How long a search waits for what was said a moment ago. */
-const CATCH_UP_MS = 20
+/** How long a search waits at most for what was said a moment ago; it usually takes a few. */
+const CATCH_UP_MS = 500
 /** Of how many, the newest, the best are found. */
 const RANKED = 1_000
 
