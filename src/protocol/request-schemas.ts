@@ -162,7 +162,7 @@ export const searchQuery = z.object({
   order: z
     .enum(['time', 'rank'], { error: 'must be "time" or "rank"' })
     .default('time')
-    .meta({ description: '`time`: newest first; `rank`: of the newest 1,000 found, the best first.' }),
+    .meta({ description: '`time`: newest first; `rank`: of the newest 500 found, the best first.' }),
   limit: whole(1, 50).default(20),
   before: z.string().optional().meta({ description: 'The `next` of the page before.' }),
 })

@@ -15,7 +15,7 @@ const CONNECTIONS = 2
 /** How long a search waits at most for what was said a moment ago; it usually takes a few. */
 const CATCH_UP_MS = 500
 /** Of how many, the newest, the best are found. */
-const RANKED = 1_000
+const RANKED = 500
 
 export type SearchRequest = {
   user: string
