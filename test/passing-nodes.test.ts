@@ -2,7 +2,6 @@ import { connect } from 'nats'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Gateway } from '../src/app.ts'
 import { loadConfig } from '../src/config.ts'
-import { makeDataDir } from './support/embedded-postgres.ts'
 import { startGateway } from './support/gateway.ts'
 import { NatsServer } from './support/nats-server.ts'
 import { Person } from './support/person.ts'
@@ -109,14 +108,15 @@ test('two nodes that are asked in turn tell no more often than one', async () =>
 })
 
 test('workers tell each other too', { timeout: 60_000 }, async () => {
-  const { url } = await startTwoWorkers({ DATA_DIR: await makeDataDir() })
+  const { url } = await startTwoWorkers({ DATABASE_URL: postgres.url })
   const [alice, bob] = [await Person.signUp(url), await Person.signUp(url)]
   const chat = await alice.direct(bob)
   const here = await streamElsewhere(bob)
   const there = await streamElsewhere(bob, here.node)
   using first = here.stream
   using second = there.stream
-  for (const stream of [first, second]) await stream.waitForFrame('heartbeat')
+  await alice.send(chat, 'so that both streams are known to be live')
+  for (const stream of [first, second]) await stream.waitForTexts(1)
   await type(alice, chat)
   await until('typing on both', () =>
     [first, second].every((stream) => stream.passing('typing').length === 1),

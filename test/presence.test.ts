@@ -4,7 +4,6 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vit
 import type { Gateway } from '../src/app.ts'
 import { loadConfig } from '../src/config.ts'
 import { Database } from '../src/store/database.ts'
-import { makeDataDir } from './support/embedded-postgres.ts'
 import { Follower } from './support/follower.ts'
 import { startGateway } from './support/gateway.ts'
 import { GatewayProcess } from './support/gateway-process.ts'
@@ -87,12 +86,13 @@ describe('coming', () => {
   })
 
   test('is told within a second on the other worker', async () => {
-    const { url } = await startTwoWorkers({ DATA_DIR: await makeDataDir() })
+    const { url } = await startTwoWorkers({ DATABASE_URL: postgres.url })
     const [alice, bob] = [await Person.signUp(url), await Person.signUp(url)]
-    await alice.direct(bob)
+    const chat = await alice.direct(bob)
     const here = await streamElsewhere(alice)
     using hers = here.stream
-    await hers.waitForFrame('heartbeat')
+    await bob.send(chat, 'so that her stream is known to be live')
+    await hers.waitForTexts(1)
     const began = performance.now()
     const there = await streamElsewhere(bob, here.node)
     using _ = there.stream
