@@ -45,9 +45,13 @@ export function post<T>(path: string, body: object, key?: string): Promise<T> {
   })
 }
 
-/** PUT and DELETE travel as POST, since some proxies let nothing else through. */
-export function put(path: string, body: object): Promise<void> {
+/** PUT, PATCH and DELETE travel as POST, since some proxies let nothing else through. */
+export function put(path: string, body: object = {}): Promise<void> {
   return post(`${path}?_method=PUT`, body)
+}
+
+export function patch<T>(path: string, body: object): Promise<T> {
+  return post(`${path}?_method=PATCH`, body)
 }
 
 export function remove(path: string): Promise<void> {

@@ -1,10 +1,12 @@
-import type { Conversation, User } from '../protocol/types.ts'
+import type { User } from '../protocol/types.ts'
 import { ApiError, SIGNED_OUT } from './api.ts'
 import { chatViews } from './chat-views.ts'
+import type { Known } from './conversation-events.ts'
 import { Conversations } from './conversations.ts'
 import { batched, find, setText } from './dom.ts'
 import type { InboxEvent, PassingWireEvent } from './inbox-event.ts'
 import { lease } from './lease.ts'
+import { Members } from './members.ts'
 import { messageSearch, showMessage } from './message-search.ts'
 import { Outbox } from './outbox.ts'
 import { People } from './people.ts'
@@ -26,6 +28,7 @@ const STATES: Record<StreamState, string> = {
 export class Chat {
   readonly #me: User
   readonly #people: People
+  readonly #members: Members
   readonly #conversations: Conversations
   readonly #presences: Presences
   readonly #typists: Typists
@@ -40,14 +43,18 @@ export class Chat {
     this.#me = me
     this.#changed = batched(() => render())
     this.#people = new People(me, this.#changed)
-    this.#conversations = new Conversations(me.id, this.#changed)
+    this.#members = new Members(this.#changed)
+    this.#conversations = new Conversations(me.id, {
+      changed: this.#changed,
+      met: (peer) => this.#people.learn([peer]),
+    })
     this.#presences = new Presences(this.#changed)
     this.#typists = new Typists(this.#changed)
     this.#receipts = new Receipts(me.id, this.#changed)
     this.#outbox = new Outbox(me.id, {
       changed: this.#changed,
       // The list waits for the event, which counts; the thread need not.
-      committed: (message) => this.#threads.get(message.conversation_id)?.put(message),
+      committed: (message) => this.#threads.get(message.conversation_id)?.sent(message),
     })
     this.#stream = new Stream({
       onEvent: (event) => this.#apply(event),
@@ -57,10 +64,17 @@ export class Chat {
       onState: (state) => this.#showState(state),
       onRefused: () => void this.#verifyAccount(),
     })
-    const [people, conversations, outbox] = [this.#people, this.#conversations, this.#outbox]
-    const [presences, typists, receipts] = [this.#presences, this.#typists, this.#receipts]
-    const opened = () => this.#opened()
-    const render = chatViews({ me, people, conversations, outbox, presences, typists, receipts, opened })
+    const render = chatViews({
+      me,
+      people: this.#people,
+      members: this.#members,
+      conversations: this.#conversations,
+      outbox: this.#outbox,
+      presences: this.#presences,
+      typists: this.#typists,
+      receipts: this.#receipts,
+      opened: () => this.#opened(),
+    })
   }
 
   async start(): Promise<void> {
@@ -78,6 +92,7 @@ export class Chat {
     const cursor = await this.#conversations.load()
     // History read from here on reaches at least up to the cursor, so that nothing falls between the two.
     this.#threads.clear()
+    this.#members.outdateAll()
     this.#changed()
     this.#conversations.want(this.#openId)
     this.#stream.open(cursor)
@@ -95,10 +110,14 @@ export class Chat {
 
   #apply(event: InboxEvent): void {
     this.#conversations.apply(event)
+    this.#threads.get(event.conversation_id)?.apply(event)
+    if ('members_count' in event) this.#members.outdate(event.conversation_id)
+    // What I may not see any more is not kept; back again, one sees what comes from then on.
+    if (event.type === 'member.removed' && event.user_id === this.#me.id)
+      this.#threads.delete(event.conversation_id)
     if (!('message' in event)) return
-    const { conversation_id, sender_id, client_id } = event.message
-    this.#threads.get(conversation_id)?.put(event.message)
-    if (sender_id !== null) this.#typists.end(conversation_id, sender_id)
+    const { sender_id, client_id } = event.message
+    if (sender_id !== null) this.#typists.end(event.conversation_id, sender_id)
     if (sender_id === this.#me.id && client_id !== null) this.#outbox.drop(client_id)
   }
 
@@ -125,24 +144,26 @@ export class Chat {
   }
 
   /** What is on screen; begins to load its messages if they are new here. */
-  #opened(): { conversation: Conversation; thread: Thread } | undefined {
+  #opened(): { conversation: Known; thread: Thread } | undefined {
     const conversation = this.#conversations.get(this.#openId)
     if (!conversation) return undefined
-    const known = this.#threads.get(conversation.id)
-    if (known) return { conversation, thread: known }
-    const thread = new Thread(conversation.id, this.#changed)
-    this.#threads.set(conversation.id, thread)
+    return { conversation, thread: this.#thread(conversation.id) }
+  }
+
+  #thread(id: string): Thread {
+    const known = this.#threads.get(id)
+    if (known) return known
+    const thread = new Thread(id, this.#changed)
+    this.#threads.set(id, thread)
     void thread.load()
-    this.#receipts.want(conversation.id)
-    return { conversation, thread }
+    this.#receipts.want(id)
+    return thread
   }
 
   /** Opens a conversation at one of its messages. */
   async #goTo(id: string, seq: number): Promise<void> {
     this.#conversations.want(id)
-    const thread = this.#threads.get(id) ?? new Thread(id, this.#changed)
-    this.#threads.set(id, thread)
-    await thread.goTo(seq)
+    await this.#thread(id).goTo(seq)
     location.hash = id
     this.#changed()
     showMessage(seq, () => this.#openId === id)

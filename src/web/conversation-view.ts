@@ -1,31 +1,28 @@
-import type { Conversation } from '../protocol/types.ts'
+import type { Known } from './conversation-events.ts'
 import { find, setText } from './dom.ts'
 import { scrollPlace } from './scroll-place.ts'
 import type { Thread } from './thread.ts'
 
 type Parts = {
-  titleOf(conversation: Conversation): string
-  detailOf(conversation: Conversation): string
+  titleOf(conversation: Known): string
+  detailOf(conversation: Known): string
   /** Who types there, in words; nothing where nobody does. */
   typing(conversation: string): string
-  showMessages(conversation: Conversation, thread: Thread): void
+  showMessages(conversation: Known, thread: Thread): void
 }
 
 /** The open conversation around its messages: title, older ones, place on the scroll. Returns its render function. */
 export function conversationView({ titleOf, detailOf, typing, showMessages }: Parts) {
   const older = find('older', HTMLButtonElement)
-  const newer = find('newer', HTMLButtonElement)
   const keepPlace = scrollPlace()
   let shown: Thread | undefined
   older.addEventListener('click', () => void (shown && readOlder(shown, older)))
-  newer.addEventListener('click', () => void shown?.loadNewer())
-  return (conversation: Conversation, thread: Thread) => {
+  return (conversation: Known, thread: Thread) => {
     const isOther = thread !== shown
     shown = thread
     keepPlace(() => {
       older.hidden = thread.state !== 'failed' && !thread.hasOlder
       setText(older, thread.state === 'failed' ? 'Try again' : 'Older messages')
-      newer.hidden = !thread.hasNewer
       showMessages(conversation, thread)
       setText(find('conversation-title', HTMLElement), titleOf(conversation))
       setText(find('conversation-detail', HTMLElement), detailOf(conversation))

@@ -1,11 +1,30 @@
 import type { PassingFields } from '../protocol/passing.ts'
-import type { Message, SharedConversation } from '../protocol/types.ts'
+import type { Message, Reaction, Role, SharedConversation } from '../protocol/types.ts'
+
+type MemberFields = { user_id: string; role: Role; members_count: number }
+type MessageEvent = { type: 'message.created' | 'message.edited' | 'message.deleted'; message: Message }
+type ReactionEvent = {
+  type: 'reaction.added' | 'reaction.removed'
+  message_seq: number
+  reactions: Reaction[]
+}
+export type CreatedEvent = {
+  type: 'conversation.created'
+  conversation: SharedConversation
+  role: Role
+  read_seq: number
+  peer_id?: string
+  last_message?: Message
+}
 
 /** The events of the inbox that this page shows something of. */
 export type InboxEvent = { id: number; at: string; conversation_id: string } & (
-  | { type: 'message.created' | 'message.edited' | 'message.deleted'; message: Message }
-  | { type: 'conversation.created' | 'conversation.updated'; conversation: SharedConversation }
-  | { type: 'member.added' | 'member.removed' | 'member.updated'; user_id: string; members_count: number }
+  | MessageEvent
+  | ReactionEvent
+  | CreatedEvent
+  | { type: 'conversation.updated'; conversation: SharedConversation }
+  | ({ type: 'member.added' | 'member.removed' } & MemberFields)
+  | ({ type: 'member.updated'; muted?: boolean; hidden?: boolean } & MemberFields)
   | { type: 'conversation.read'; seq: number; unread_count: number; mention_count: number }
 )
 

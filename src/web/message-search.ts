@@ -2,6 +2,7 @@ import type { FoundMessage, Snippet } from '../protocol/types.ts'
 import { ApiError, get } from './api.ts'
 import { dayAndTime } from './clock.ts'
 import { button, find, make, setText } from './dom.ts'
+import { pointAt } from './message-acts.ts'
 
 const TYPING_PAUSE_MS = 250
 /** How long a message is looked for in a conversation that is still being fetched. */
@@ -75,11 +76,9 @@ export function showMessage(seq: number, isWanted: () => boolean): void {
   const until = performance.now() + PATIENCE_MS
   const look = () => {
     if (!isWanted() || performance.now() > until) return
-    const row = find('messages', HTMLElement).querySelector(`[data-seq="${seq}"]`)
+    const row = find('messages', HTMLElement).querySelector<HTMLElement>(`[data-seq="${seq}"]`)
     if (!row) return void requestAnimationFrame(look)
-    for (const marked of document.querySelectorAll('.sought')) marked.classList.remove('sought')
-    row.classList.add('sought')
-    row.scrollIntoView({ block: 'center' })
+    pointAt(row)
   }
   requestAnimationFrame(look)
 }

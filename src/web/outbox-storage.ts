@@ -3,6 +3,8 @@ export type Pending = {
   readonly client_id: string
   readonly conversation_id: string
   readonly text: string
+  /** The `seq` of the message it answers. */
+  readonly reply_to?: number | undefined
   /** Milliseconds since 1970, and a little more where two would be equal: the order in which they were written. */
   readonly order: number
   /** Why the server will not have it, in words for a person. */

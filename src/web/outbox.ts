@@ -40,9 +40,9 @@ export class Outbox {
     return [...this.#items.values()].filter((item) => item.conversation_id === conversation_id)
   }
 
-  add(conversation_id: string, text: string): void {
+  add(conversation_id: string, text: string, reply_to?: number): void {
     this.#lastOrder = Math.max(Date.now(), this.#lastOrder + 1)
-    this.#put({ client_id: newKey(), conversation_id, text, order: this.#lastOrder })
+    this.#put({ client_id: newKey(), conversation_id, text, reply_to, order: this.#lastOrder })
   }
 
   /** Tries a failed one again, with the same key. */
@@ -83,11 +83,11 @@ export class Outbox {
     this.#draining.delete(conversation_id)
   }
 
-  async #send({ client_id, conversation_id, text }: Pending): Promise<void> {
+  async #send({ client_id, conversation_id, text, reply_to }: Pending): Promise<void> {
     const path = `/v1/conversations/${conversation_id}/messages`
     for (let failures = 0; this.#items.has(client_id); failures += 1) {
       try {
-        const message = await post<Message>(path, { text }, client_id)
+        const message = await post<Message>(path, { text, reply_to }, client_id)
         this.drop(client_id)
         this.#handlers.committed(message)
       } catch (error) {

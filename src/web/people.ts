@@ -1,12 +1,14 @@
-import type { Conversation, User } from '../protocol/types.ts'
+import type { User } from '../protocol/types.ts'
 import { get } from './api.ts'
 import { insist } from './backoff.ts'
+import type { Known } from './conversation-events.ts'
 
 const MAX_IDS = 100
 
-/** Names of people, asked for once when they are first needed. */
+/** Who people are, asked for once when it is first needed. */
 export class People {
-  readonly #names = new Map<string, string>()
+  /** Nobody yet for whom was asked. */
+  readonly #users = new Map<string, User | undefined>()
   readonly #wanted = new Set<string>()
   readonly #changed: () => void
 
@@ -16,29 +18,39 @@ export class People {
   }
 
   learn(users: User[]): void {
-    for (const { id, display_name } of users) this.#names.set(id, display_name)
+    for (const user of users) this.#users.set(user.id, user)
+  }
+
+  /** Asks, if this was never asked. */
+  userOf(id: string): User | undefined {
+    if (!this.#users.has(id)) {
+      this.#users.set(id, undefined)
+      this.#wanted.add(id)
+      if (this.#wanted.size === 1) queueMicrotask(() => void this.#ask())
+    }
+    return this.#users.get(id)
   }
 
   nameOf(id: string): string {
-    const name = this.#names.get(id)
-    if (name !== undefined) return name
-    this.#names.set(id, '…')
-    this.#wanted.add(id)
-    if (this.#wanted.size === 1) queueMicrotask(() => void this.#ask())
-    return '…'
+    return this.userOf(id)?.display_name ?? '…'
   }
 
-  titleOf({ kind, title, peer }: Conversation): string {
-    return kind === 'direct' ? (peer?.display_name ?? 'Someone') : (title ?? 'Group')
+  titleOf({ kind, title, peer }: Known): string {
+    if (kind === 'group') return title ?? 'Group'
+    return peer ? this.nameOf(peer.id) : 'Someone'
   }
 
   async #ask(): Promise<void> {
     const ids = [...this.#wanted]
     this.#wanted.clear()
-    for (let from = 0; from < ids.length; from += MAX_IDS) {
-      const some = ids.slice(from, from + MAX_IDS).map(encodeURIComponent)
-      const { users } = await insist(() => get<{ users: User[] }>(`/v1/users?ids=${some.join(',')}`))
+    while (ids.length > 0) {
+      const some = ids.slice(0, MAX_IDS)
+      const path = `/v1/users?ids=${some.map(encodeURIComponent).join(',')}`
+      const { users, has_more } = await insist(() => get<{ users: User[]; has_more: boolean }>(path))
       this.learn(users)
+      // An answer ends early where profiles are large; whoever is not in a whole one is nobody.
+      const isPart = has_more && users.length > 0
+      ids.splice(0, some.length, ...(isPart ? some.filter((id) => !this.#users.get(id)) : []))
     }
     this.#changed()
   }

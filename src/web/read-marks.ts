@@ -1,10 +1,10 @@
-import type { Conversation } from '../protocol/types.ts'
 import { put } from './api.ts'
+import type { Known } from './conversation-events.ts'
 
 const SETTLE_MS = 400
 
 /** Marks the open conversation as read while a person can see it. The count itself changes by the event that follows. */
-export function readMarks(open: () => Conversation | undefined): () => void {
+export function readMarks(open: () => Known | undefined): () => void {
   let timer: ReturnType<typeof setTimeout> | undefined
   let marked = ''
   const mark = async () => {

@@ -28,15 +28,25 @@ export function scrollPlace(): (draw: () => void, isOther: boolean) => void {
     if (distance() - lost < NEAR_END_PX) goToEnd()
   }).observe(log)
 
+  /** The first row in sight, and where it is. */
+  const landmark = () => {
+    const edge = log.getBoundingClientRect().top
+    const row = [...list.children].find((each) => each.getBoundingClientRect().bottom > edge)
+    return row && { row, top: row.getBoundingClientRect().top }
+  }
+
   return (draw, isOther) => {
     const wasNearEnd = distance() < NEAR_END_PX
-    const { scrollHeight: wasTall, scrollTop: oldTop } = log
-    const [oldFirst, oldLast] = [list.firstElementChild, list.lastElementChild]
+    const oldLast = list.lastElementChild
+    const before = wasNearEnd ? undefined : landmark()
     draw()
     const hasNews = list.lastElementChild !== oldLast
     const isMine = list.lastElementChild?.classList.contains('mine')
     if (isOther || wasNearEnd || (hasNews && isMine)) goToEnd()
-    else if (hasNews) latest.hidden = false
-    else if (list.firstElementChild !== oldFirst) log.scrollTop = oldTop + log.scrollHeight - wasTall
+    else {
+      // Older ones above, a reaction, an edit: what is being read stays where it is.
+      if (before?.row.isConnected) log.scrollTop += before.row.getBoundingClientRect().top - before.top
+      if (hasNews) latest.hidden = false
+    }
   }
 }
