@@ -1,21 +1,30 @@
-import type { BrowserContext, Page } from 'playwright-core'
+import type { Browser } from 'puppeteer-core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { openBrowser } from './support/browser.ts'
+import {
+  find,
+  MESSAGES,
+  openBrowser,
+  openWindow,
+  signUp,
+  texts,
+  untilTexts,
+  write,
+} from './support/browser.ts'
 import { GatewayProcess } from './support/gateway-process.ts'
 import { call, Person } from './support/person.ts'
 import { startPostgres, type TestPostgres } from './support/postgres.ts'
 import { until } from './support/wait.ts'
 
 let postgres: TestPostgres
-let browsers: (BrowserContext & AsyncDisposable)[]
+let browser: Browser & AsyncDisposable
 
 beforeAll(async () => {
   postgres = await startPostgres()
-  browsers = await Promise.all([openBrowser(), openBrowser()])
+  browser = await openBrowser()
 })
 
 afterAll(async () => {
-  for (const browser of browsers ?? []) await browser[Symbol.asyncDispose]()
+  await browser?.[Symbol.asyncDispose]()
   await postgres?.[Symbol.asyncDispose]()
 })
 
@@ -29,8 +38,7 @@ test('a native EventSource receives, reconnects by itself and resumes where it w
   let node = startNode()
   const base = await node.url()
   const alice = await Person.signUp(base)
-  const page = await (browsers[0] as BrowserContext).newPage()
-  await page.goto(base)
+  const page = await openWindow(browser, base)
   const id = await page.evaluate(async () => {
     const body = JSON.stringify({ username: 'eventsource', password: 'correct horse', cookie: true })
     const headers = { 'content-type': 'application/json' }
@@ -59,49 +67,24 @@ test('a native EventSource receives, reconnects by itself and resumes where it w
   await node.kill()
 })
 
-/** Creates an account through the page. */
-async function signUp(page: Page, base: string, username: string): Promise<void> {
-  // Cookies know no port: one of a test before would be signed in already.
-  await page.context().clearCookies()
-  await page.goto(base)
-  await page.fill('#username', username)
-  await page.fill('#password', 'correct horse')
-  await page.click('#sign-up-button')
-  await page.waitForSelector('#chat:not([hidden])')
-}
-
-async function send(page: Page, text: string): Promise<void> {
-  await page.fill('#message-text', text)
-  await page.press('#message-text', 'Enter')
-}
-
-const texts = (page: Page) =>
-  page.locator('[data-testid=message][data-state=sent] [data-testid=message-text]').allTextContents()
-
 test('who is there, who types and what was read is seen by the other', { timeout: 60_000 }, async () => {
   const node = startNode()
   const base = await node.url()
-  const [one, two] = await Promise.all(browsers.map((browser) => browser.newPage()))
-  if (!one || !two) throw new Error('no pages')
-  await signUp(one, base, 'passing-one')
-  await signUp(two, base, 'passing-two')
-  await one.fill('#person-search', 'passing-t')
-  await one.locator('[data-testid=person]').first().click()
-  await until('the other to be online', async () =>
-    (await one.textContent('#conversation-detail'))?.endsWith('· online'),
-  )
-  await one.locator('[data-testid=conversation] .online').waitFor()
-  await send(one, 'are you there?')
-  await two.locator('[data-testid=conversation] a').first().click()
-  await one.locator('[data-testid=message] .state', { hasText: 'read' }).waitFor()
-  await two.locator('#message-text').pressSequentially('yes')
-  await until(
-    'typing',
-    async () => (await one.textContent('[data-testid=typing]')) === 'passing-two is typing…',
-  )
-  await send(two, 'yes')
-  await until('the end of it', async () => (await one.textContent('[data-testid=typing]')) === '')
-  await Promise.all([one.close(), two.close()])
+  const one = await openWindow(browser, base)
+  const two = await openWindow(browser, base)
+  await signUp(one, 'passing-one')
+  await signUp(two, 'passing-two')
+  await find(one, 'passing-t')
+  await untilTexts(one, '#conversation-detail', ['@passing-two · online'])
+  await one.waitForSelector('[data-testid=conversation] .online:not([hidden])')
+  await write(one, 'are you there?')
+  await two.locator('[data-testid=conversation] a').click()
+  await untilTexts(one, '[data-testid=message] .state', [' · read ✓'])
+  await two.locator('#message-text').click()
+  await two.keyboard.type('yes')
+  await untilTexts(one, '[data-testid=typing]', ['passing-two is typing…'])
+  await two.keyboard.press('Enter')
+  await untilTexts(one, '[data-testid=typing]', [''])
   await node.kill()
 })
 
@@ -110,39 +93,40 @@ test('two windows chat, the server is killed in the middle: nothing is missing, 
 }, async () => {
   let node = startNode()
   const base = await node.url()
-  const [one, two] = await Promise.all(browsers.map((browser) => browser.newPage()))
-  if (!one || !two) throw new Error('no pages')
-  await signUp(one, base, 'window-one')
-  await signUp(two, base, 'window-two')
-  await one.fill('#person-search', 'window-t')
-  await one.locator('[data-testid=person]').first().click()
-  await send(one, 'hello from one')
-  await two.locator('[data-testid=conversation] a').first().click()
-  await send(two, 'hello from two')
+  const one = await openWindow(browser, base)
+  const two = await openWindow(browser, base)
+  await signUp(one, 'window-one')
+  await signUp(two, 'window-two')
+  await find(one, 'window-t')
+  await write(one, 'hello from one')
+  await two.locator('[data-testid=conversation] a').click()
+  await write(two, 'hello from two')
   const expected = ['hello from one', 'hello from two']
-  for (const page of [one, two]) await until('the first two', async () => (await texts(page)).length === 2)
+  for (const page of [one, two]) await untilTexts(page, MESSAGES, expected)
 
   await node.kill()
-  await send(one, 'while it was down, one')
-  await send(two, 'while it was down, two')
+  await write(one, 'while it was down, one')
+  await write(two, 'while it was down, two')
   expect((await call(base, 'GET', '/healthz').catch(() => undefined)) === undefined).toBe(true)
   node = startNode(new URL(base).port)
   await node.url()
-  for (const page of [one, two]) await until('all four', async () => (await texts(page)).length >= 4, 40_000)
-  await send(one, 'and on')
-  for (const page of [one, two]) await until('all five', async () => (await texts(page)).length >= 5)
-  const seen = await texts(one)
+  for (const page of [one, two])
+    await until('all four', async () => (await texts(page, MESSAGES)).length >= 4, 40_000)
+  await write(one, 'and on')
+  for (const page of [one, two])
+    await until('all five', async () => (await texts(page, MESSAGES)).length >= 5)
+  const seen = await texts(one, MESSAGES)
   expect(seen.slice(0, 2)).toEqual(expected)
   expect([...seen].sort()).toEqual(
     [...expected, 'while it was down, one', 'while it was down, two', 'and on'].sort(),
   )
-  expect(await texts(two)).toEqual(seen)
+  expect(await texts(two, MESSAGES)).toEqual(seen)
 
   await one.reload()
   await one.waitForSelector('#chat:not([hidden])')
-  await one.locator('[data-testid=conversation] a').first().click()
-  await until('the history', async () => (await texts(one)).length >= 5)
-  expect(await texts(one)).toEqual(seen)
+  await one.locator('[data-testid=conversation] a').click()
+  await until('the history', async () => (await texts(one, MESSAGES)).length >= 5)
+  expect(await texts(one, MESSAGES)).toEqual(seen)
   await node.kill()
 })
 
@@ -151,8 +135,8 @@ test('a message is found by its words, and its conversation opens there, however
 }, async () => {
   const node = startNode()
   const base = await node.url()
-  const page = await (browsers[0] as BrowserContext).newPage()
-  await signUp(page, base, 'searcher')
+  const page = await openWindow(browser, base)
+  await signUp(page, 'searcher')
   const writer = await Person.signUp(base)
   const { body } = await writer.call<{ users: { id: string }[] }>('GET', '/v1/users?query=searcher')
   const { body: chat } = await writer.call('POST', '/v1/conversations', {
@@ -161,18 +145,16 @@ test('a message is found by its words, and its conversation opens there, however
   })
   for (let n = 1; n <= 160; n += 1)
     await writer.send(String(chat.id), n === 20 ? 'the <b>needle</b> of old' : `hay ${n}`)
-  await page.fill('#message-search', 'needle')
-  await page.locator('[data-testid=found]').first().click()
-  const sought = page.locator('.message.sought [data-testid=message-text]')
-  await until('the message', async () => (await sought.allTextContents())[0] === 'the <b>needle</b> of old')
-  expect(await page.locator('[data-testid=found] mark').allTextContents()).toEqual(['needle'])
-  expect(await sought.isVisible()).toBe(true)
-  while (await page.locator('#newer').isVisible()) {
-    const before = (await texts(page)).length
-    await page.click('#newer')
-    await until('newer ones', async () => (await texts(page)).length > before)
-  }
-  expect((await texts(page)).at(-1)).toBe('hay 160')
-  await page.close()
+  await page.locator('#message-search').fill('needle')
+  await page.locator('[data-testid=found]').click()
+  const sought = '.message.sought [data-testid=message-text]'
+  await untilTexts(page, sought, ['the <b>needle</b> of old'])
+  expect(await texts(page, '[data-testid=found] mark')).toEqual(['needle'])
+  expect(await page.$eval(sought, (found) => found.checkVisibility())).toBe(true)
+  await until('no gap', async () => {
+    await page.$$eval('.gap button', ([first]) => (first as HTMLElement | undefined)?.click())
+    return (await page.$$('.gap')).length === 0
+  })
+  expect((await texts(page, MESSAGES)).at(-1)).toBe('hay 160')
   await node.kill()
 })

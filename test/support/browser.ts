@@ -1,9 +1,5 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { type BrowserContext, chromium, firefox } from 'playwright-core'
-
-export type BrowserName = 'chromium' | 'firefox'
+import { type Browser, launch, type Page } from 'puppeteer-core'
+import { until } from './wait.ts'
 
 const CHROMIUM = {
   executablePath: '/usr/bin/chromium',
@@ -17,20 +13,66 @@ const CHROMIUM = {
     '--disable-sync',
   ],
 }
-/** Debian's own, which speaks WebDriver BiDi. */
-const FIREFOX = { executablePath: '/usr/bin/firefox-esr', channel: 'moz-firefox' }
+const FIREFOX = { browser: 'firefox', executablePath: '/usr/bin/firefox-esr' } as const
 
-/** A browser with a profile of its own: cookies and storage are apart from any other. */
-export async function openBrowser(
-  name: BrowserName = 'chromium',
-): Promise<BrowserContext & AsyncDisposable> {
-  const profile = await mkdtemp(join(tmpdir(), 'longwave-browser-'))
-  const [type, options] = name === 'chromium' ? [chromium, CHROMIUM] : [firefox, FIREFOX]
-  const context = await type.launchPersistentContext(profile, { headless: true, ...options })
-  return Object.assign(context, {
-    async [Symbol.asyncDispose]() {
-      await context.close()
-      await rm(profile, { recursive: true, force: true })
-    },
+export type BrowserName = 'chromium' | 'firefox'
+
+/** One of Debian's browsers, with a profile that is gone afterwards. */
+export async function openBrowser(name: BrowserName = 'chromium'): Promise<Browser & AsyncDisposable> {
+  return launch({ headless: true, ...(name === 'chromium' ? CHROMIUM : FIREFOX) })
+}
+
+/** A window on this address, whose cookies and storage are apart from any other's. Every question is answered with yes. */
+export async function openWindow(browser: Browser, address: string): Promise<Page> {
+  const context = await browser.createBrowserContext()
+  const page = await context.newPage()
+  page.on('dialog', (dialog) => void dialog.accept())
+  await page.goto(address)
+  return page
+}
+
+/** Creates an account through the page. */
+export async function signUp(page: Page, username: string): Promise<void> {
+  await page.locator('#username').fill(username)
+  await page.locator('#password').fill('correct horse')
+  await page.locator('#sign-up-button').click()
+  await page.waitForSelector('#chat:not([hidden])')
+}
+
+/** Opens the direct conversation with whoever is first to be found by the beginning of a name. */
+export async function find(page: Page, name: string): Promise<void> {
+  await page.locator('#person-search').fill(name)
+  await page.locator('[data-testid=person]').click()
+  await page.waitForSelector('#conversation:not([hidden])')
+}
+
+/** Writes into the message field and sends it. */
+export async function write(page: Page, text: string): Promise<void> {
+  await page.locator('#message-text').fill(text)
+  await page.keyboard.press('Enter')
+}
+
+/** The texts of all that matches. */
+export function texts(page: Page, selector: string): Promise<string[]> {
+  return page.$$eval(selector, (found) => found.map((each) => each.textContent ?? ''))
+}
+
+/** Waits until what matches has these texts. */
+export async function untilTexts(
+  page: Page,
+  selector: string,
+  expected: string[],
+  ms?: number,
+): Promise<void> {
+  let last: string[] = []
+  const isThere = async () => {
+    last = await texts(page, selector)
+    return last.length === expected.length && last.every((text, place) => text === expected[place])
+  }
+  await until(`${selector} to be ${JSON.stringify(expected)}`, isThere, ms).catch((error: Error) => {
+    throw new Error(`${error.message}, not ${JSON.stringify(last)}`)
   })
 }
+
+/** Messages that are committed, in order. */
+export const MESSAGES = '[data-testid=message][data-state=sent] [data-testid=message-text]'
