@@ -29,6 +29,7 @@ async function bundle(name: string): Promise<string> {
     bundle: true,
     write: false,
     format: 'esm',
+    minify: true,
     target: 'es2022',
     logLevel: 'silent',
   })

@@ -1,5 +1,5 @@
 import type { User } from '../protocol/types.ts'
-import { get, patch, put, remove } from './api.ts'
+import { ApiError, get, patch, put, remove } from './api.ts'
 import { attempt } from './attempt.ts'
 import type { Known } from './conversation-events.ts'
 import { find, setText } from './dom.ts'
@@ -42,18 +42,21 @@ export function conversationMenu({ open, openSettings }: Parts): void {
   })
 }
 
-/** Another device may have changed it: it is asked for each time. */
+/** Another device may have changed it: it is asked for each time, and not offered where that cannot be known. */
 async function showBlock(block: HTMLButtonElement, { peer }: Known): Promise<void> {
   block.hidden = peer === undefined
   block.disabled = true
   setText(block, 'Block')
   if (!peer) return
-  await attempt(find('notice', HTMLElement), async () => {
+  try {
     const isBlocked = await blocks(peer.id)
     block.dataset.blocked = String(isBlocked)
     setText(block, isBlocked ? 'Unblock' : 'Block')
     block.disabled = false
-  })
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error
+    block.hidden = true
+  }
 }
 
 async function blocks(id: string): Promise<boolean> {
