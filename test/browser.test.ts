@@ -1,5 +1,6 @@
 import type { Browser } from 'puppeteer-core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { Database } from '../src/store/database.ts'
 import {
   find,
   MESSAGES,
@@ -156,5 +157,41 @@ test('a message is found by its words, and its conversation opens there, however
     return (await page.$$('.gap')).length === 0
   })
   expect((await texts(page, MESSAGES)).at(-1)).toBe('hay 160')
+test('told to reset, the page shows what is, not what it knew', { timeout: 60_000 }, async () => {
+  let node = startNode()
+  const base = await node.url()
+  const [friend, other] = [await Person.signUp(base), await Person.signUp(base)]
+  const page = await openWindow(browser, base)
+  await signUp(page, 'resetter')
+  await find(page, friend.session.user.username ?? '')
+  const path = `/v1/conversations/${page.url().split('#')[1]}`
+  for (const text of ['one', 'two']) await write(page, text)
+  await untilTexts(page, MESSAGES, ['one', 'two'])
+  await friend.call('PUT', `${path}/messages/1/reactions/${encodeURIComponent('👍')}`)
+  await untilTexts(page, '.reaction', ['👍1'])
+
+  // Cursors of before are unknown after this, and what happens meanwhile is told by no event.
+  await node.kill()
+  {
+    await using database = new Database({ url: postgres.url, maxConnections: 1 })
+    await database.sql`DELETE FROM database_epoch`
+  }
+  await using elsewhere = startNode()
+  const there = friend.at(await elsewhere.url())
+  await there.call('DELETE', `${path}/messages/1/reactions/${encodeURIComponent('👍')}`)
+  await there.call('PUT', `${path}/messages/2/reactions/${encodeURIComponent('🎉')}`)
+  await there.call('POST', `${path}/messages`, { text: 'three' })
+  await there.call('DELETE', `${path}/messages/3`)
+  const me = (await there.call<{ peer: { id: string } }>('GET', path)).body.peer.id
+  const group = await there.group([other], { title: 'New' })
+  await there.call('PUT', `/v1/conversations/${group}/members/${me}`)
+
+  node = startNode(new URL(base).port)
+  await node.url()
+  await untilTexts(page, MESSAGES, ['one', 'two', 'Message deleted'], 40_000)
+  await untilTexts(page, '.reaction', ['🎉1'])
+  await untilTexts(page, '.conversation .name', ['New', friend.session.user.display_name])
+  await friend.call('POST', `${path}/messages`, { text: 'on it goes' })
+  await untilTexts(page, MESSAGES, ['one', 'two', 'Message deleted', 'on it goes'])
   await node.kill()
 })
