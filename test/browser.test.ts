@@ -157,6 +157,9 @@ test('a message is found by its words, and its conversation opens there, however
     return (await page.$$('.gap')).length === 0
   })
   expect((await texts(page, MESSAGES)).at(-1)).toBe('hay 160')
+  await node.kill()
+})
+
 test('told to reset, the page shows what is, not what it knew', { timeout: 60_000 }, async () => {
   let node = startNode()
   const base = await node.url()
