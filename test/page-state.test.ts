@@ -38,6 +38,8 @@ async function play(ann: Person, ben: Person, after: () => Promise<void>): Promi
     () => ben.call('PUT', `${inGroup}/members/${ann.id}`, { role: 'admin' }),
     () => ben.send(group, `six ${name}`),
     () => ann.call('PATCH', inDirect, { hidden: false, muted: false }),
+    () => ann.call('PATCH', inDirect, { hidden: true }),
+    () => ben.send(direct, 'seven'),
   ]
   for (const act of acts) {
     expect((await act()).status).toBeLessThan(300)
