@@ -174,6 +174,27 @@ describe.each(['chromium', 'firefox'] as const)('in %s', { timeout: 60_000 }, (n
     await untilTexts(page, '.conversation .preview', ['there?'])
   })
 
+  test('whoever is blocked is told that a message was not sent, until they are blocked no more', async () => {
+    const { friend, page, path } = await pair()
+    await write(page, 'hello')
+    await untilTexts(page, MESSAGES, ['hello'])
+    const toggleBlock = async (words: string) => {
+      await page.locator('#conversation-menu-button').click()
+      await untilTexts(page, '#block:enabled', [words])
+      await page.locator('#block').click()
+    }
+    await toggleBlock('Block')
+    const send = async () => (await friend.call('POST', `${path}/messages`, { text: 'hm' })).status
+    await until('blocked', async () => (await send()) === 403)
+    await toggleBlock('Unblock')
+    await until('not blocked any more', async () => (await send()) === 201)
+    const me = (await friend.call<{ peer: { id: string } }>('GET', path)).body.peer.id
+    await friend.call('PUT', `/v1/users/me/blocks/${me}`)
+    await write(page, 'are you there?')
+    await page.waitForSelector('[data-state=failed] .reason')
+    expect((await texts(page, '.reason'))[0]).toMatch(/^Not sent\. .*block/i)
+  })
+
   test('a group: title, system messages, roles, removing, leaving', async () => {
     const { page } = await newWindow()
     const [bob, carol] = [await Person.signUp(gateway.url), await Person.signUp(gateway.url)]
