@@ -160,6 +160,32 @@ test('a message is found by its words, and its conversation opens there, however
   await node.kill()
 })
 
+test('an announcement stands on top of all until it is put away', { timeout: 60_000 }, async () => {
+  const ADMIN_TOKEN = 'an admin token of more than 32 characters'.replaceAll(' ', '-')
+  await using node = new GatewayProcess({ DATABASE_URL: postgres.url, PORT: '0', ADMIN_TOKEN })
+  const base = await node.url()
+  const page = await openWindow(browser, base)
+  await signUp(page, 'announced')
+  const announce = (text: string) =>
+    call(base, 'POST', '/v1/admin/broadcasts', {
+      body: { text },
+      headers: { authorization: `Bearer ${ADMIN_TOKEN}` },
+    })
+  const shown = () =>
+    page.evaluate(() => {
+      const notice = document.getElementById('announcement')
+      return notice?.hidden ? '' : notice?.querySelector('p')?.textContent
+    })
+  await announce('We move on Monday.')
+  await until('it', async () => (await shown()) === 'We move on Monday.')
+  await page.reload()
+  await until('it again', async () => (await shown()) === 'We move on Monday.')
+  await page.click('#announcement-close')
+  expect(await shown()).toBe('')
+  await announce('We have moved.')
+  await until('the next one', async () => (await shown()) === 'We have moved.')
+})
+
 test('told to reset, the page shows what is, not what it knew', { timeout: 60_000 }, async () => {
   let node = startNode()
   const base = await node.url()

@@ -1,10 +1,11 @@
 import type { User } from '../protocol/types.ts'
+import { announcements } from './announcements.ts'
 import { ApiError, SIGNED_OUT } from './api.ts'
 import { chatViews } from './chat-views.ts'
 import type { Known } from './conversation-events.ts'
 import { Conversations } from './conversations.ts'
 import { batched, find, setText } from './dom.ts'
-import type { InboxEvent, PassingWireEvent } from './inbox-event.ts'
+import type { AnnouncementEvent, InboxEvent, PassingWireEvent } from './inbox-event.ts'
 import { lease } from './lease.ts'
 import { Members } from './members.ts'
 import { messageSearch, showMessage } from './message-search.ts'
@@ -30,6 +31,7 @@ export class Chat {
   readonly #people: People
   readonly #members: Members
   readonly #conversations: Conversations
+  readonly #announcements = announcements()
   readonly #presences: Presences
   readonly #typists: Typists
   readonly #receipts: Receipts
@@ -96,6 +98,7 @@ export class Chat {
     this.#changed()
     this.#conversations.want(this.#openId)
     this.#stream.open(cursor)
+    void this.#announcements.load()
   }
 
   /** A stream that is refused or begins anew may be somebody else's by now. */
@@ -108,7 +111,11 @@ export class Chat {
     return this.#verifying
   }
 
-  #apply(event: InboxEvent): void {
+  #apply(event: InboxEvent | AnnouncementEvent): void {
+    if (event.type === 'announcement') {
+      this.#announcements.show({ id: event.announcement_id, text: event.text })
+      return
+    }
     this.#conversations.apply(event)
     this.#threads.get(event.conversation_id)?.apply(event)
     if ('members_count' in event) this.#members.outdate(event.conversation_id)

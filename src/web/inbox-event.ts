@@ -17,7 +17,15 @@ export type CreatedEvent = {
   last_message?: Message
 }
 
-/** The events of the inbox that this page shows something of. */
+export type AnnouncementEvent = {
+  id: number
+  at: string
+  type: 'announcement'
+  announcement_id: string
+  text: string
+}
+
+/** The events of conversations that this page shows something of. */
 export type InboxEvent = { id: number; at: string; conversation_id: string } & (
   | MessageEvent
   | ReactionEvent
@@ -32,4 +40,4 @@ export type InboxEvent = { id: number; at: string; conversation_id: string } & (
 export type PassingWireEvent = { id: null } & PassingFields
 
 /** An event as it is written. */
-export type WireEvent = InboxEvent | PassingWireEvent
+export type WireEvent = InboxEvent | AnnouncementEvent | PassingWireEvent

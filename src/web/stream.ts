@@ -1,5 +1,5 @@
 import { backoff } from './backoff.ts'
-import type { InboxEvent, PassingWireEvent, WireEvent } from './inbox-event.ts'
+import type { AnnouncementEvent, InboxEvent, PassingWireEvent, WireEvent } from './inbox-event.ts'
 
 /** The server says something every 15 s; after this much silence the connection is dead, whatever the browser thinks. */
 const SILENCE_MS = 35_000
@@ -8,7 +8,7 @@ export type StreamState = 'connecting' | 'live' | 'reconnecting'
 
 type Handlers = {
   /** Each event of the inbox once, in order. */
-  onEvent(event: InboxEvent): void
+  onEvent(event: InboxEvent | AnnouncementEvent): void
   /** What is in no log. */
   onPassing(event: PassingWireEvent): void
   /** The server has said something, be it a heartbeat; all up to `cursor` has been applied. */
