@@ -90,6 +90,24 @@ describe('who is blocked', () => {
     expect((await other.send(chat, 'again')).status).toBe(201)
   })
 
+  test('cannot say more by editing or reacting, but may take back', async () => {
+    const [me, other] = [await Person.signUp(gateway.url), await Person.signUp(gateway.url)]
+    const [chat, group] = [await other.direct(me), await me.group([other])]
+    const thumb = '/reactions/%F0%9F%91%8D'
+    const message = (conversation: string) => `/v1/conversations/${conversation}/messages/1`
+    for (const each of [chat, group]) await other.send(each, 'before')
+    await other.call('PUT', message(chat) + thumb)
+    await block(me, other.id)
+    const { cursor } = await me.readAll()
+    expectProblem(await other.call('PATCH', message(chat), { text: 'more' }), 403, 'blocked')
+    expectProblem(await other.call('PUT', `${message(chat)}/reactions/%F0%9F%98%80`), 403, 'blocked')
+    expect((await me.readAll(cursor)).events).toEqual([])
+    expect((await me.call('PUT', message(chat) + thumb)).status).toBe(204)
+    expect((await other.call('PATCH', message(group), { text: 'in a group' })).status).toBe(200)
+    expect((await other.call('DELETE', message(chat) + thumb)).status).toBe(204)
+    expect((await other.call('DELETE', message(chat))).status).toBe(204)
+  })
+
   test('is refused alone among the recipients of a multicast', async () => {
     const [me, other, third] = await Promise.all([1, 2, 3].map(() => Person.signUp(gateway.url)))
     if (!me || !other || !third) throw new Error('nobody')

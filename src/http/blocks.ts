@@ -14,7 +14,7 @@ export const putBlock = (services: Services) =>
     signedIn: true,
     params: schemas.blockParams,
     answers: { 204: { description: 'Blocked; they are not told.' } },
-    problems: ['not_found'],
+    problems: ['not_found', 'validation_failed'],
     async handle({ params, caller }) {
       if (params.user_id === caller.user_id) {
         throw new Problem('validation_failed', 'You cannot block yourself. Name somebody else.')

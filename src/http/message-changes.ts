@@ -21,7 +21,7 @@ export const changeMessage = (services: Services) =>
     params: schemas.messageParams,
     body: schemas.messageChangeBody,
     answers: { 200: { description: 'As edited.', schema: schemas.message } },
-    problems: ['not_found', 'forbidden', 'message_deleted', 'text_too_long', 'rate_limited'],
+    problems: ['not_found', 'forbidden', 'blocked', 'message_deleted', 'text_too_long', 'rate_limited'],
     async handle({ params, body, caller }) {
       await services.limits.take('send', caller.user_id)
       await services.writer.write((unit) => editMessage(unit, targetOf({ params, caller }), body))
@@ -63,7 +63,7 @@ export const putReaction = (services: Services) =>
     signedIn: true,
     params: schemas.reactionParams,
     answers: { 204: { description: 'It is there; the event carries all reactions.' } },
-    problems: ['not_found', 'message_deleted', 'too_many_reactions', 'rate_limited'],
+    problems: ['not_found', 'blocked', 'message_deleted', 'too_many_reactions', 'rate_limited'],
     async handle({ params, caller }) {
       await services.limits.take('send', caller.user_id)
       await services.writer.write((unit) => addReaction(unit, targetOf({ params, caller }), params.emoji))

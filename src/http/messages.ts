@@ -57,7 +57,7 @@ export const sendMessage = (services: Services) =>
       201: { description: 'Committed, and in every member’s inbox.', schema: schemas.message },
       200: { description: 'The same key again: the same message.', schema: schemas.message },
     },
-    problems: ['not_found', 'text_too_long', 'idempotency_mismatch', 'reply_not_found', 'rate_limited'],
+    problems: ['not_found', 'blocked', 'text_too_long', 'idempotency_mismatch', 'reply_not_found'],
     async handle({ params, body, caller }, { key }) {
       const client_id = readClientId(key, body) ?? newId()
       await services.limits.take('send', caller.user_id)

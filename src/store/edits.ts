@@ -1,5 +1,7 @@
 import { notFound, Problem } from '../protocol/problems.ts'
 import type { Data } from '../protocol/types.ts'
+import { findBlockers } from './blocks.ts'
+import { blocked } from './commit-group.ts'
 import { idsOf, type Locked, lockConversation, requireRank } from './conversation-lock.ts'
 import type { Transaction } from './database.ts'
 import { mentionedNames } from './mentions.ts'
@@ -37,7 +39,13 @@ export function requireText({ message }: LockedMessage): void {
     throw new Problem('message_deleted', 'Nothing is left of it but its place. Leave it be.')
 }
 
-/** Edits a message: its sender may. Throws Problem not_found, forbidden, message_deleted. */
+/** Whoever is blocked says no more in a direct conversation, in whatever way. Throws Problem blocked. */
+export async function requireUnblocked(tx: Transaction, { record, members, own }: Locked): Promise<void> {
+  if (record.kind !== 'direct') return
+  if ((await findBlockers(tx, own.user_id, idsOf(members))).size > 0) throw blocked()
+}
+
+/** Edits a message: its sender may. Throws Problem not_found, forbidden, blocked, message_deleted. */
 export async function editMessage(
   { tx, append }: Unit,
   target: MessageTarget,
@@ -47,6 +55,7 @@ export async function editMessage(
   const { message, record, audience } = locked
   requireRank(message.sender_id === target.by, 'the sender')
   requireText(locked)
+  await requireUnblocked(tx, locked)
   const names = change.text === undefined ? undefined : mentionedNames(change.text)
   await tx`
     UPDATE messages SET edited_at = date_trunc('milliseconds', clock_timestamp()), text = coalesce(${change.text ?? null}, text),

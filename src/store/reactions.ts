@@ -1,16 +1,23 @@
 import { Problem } from '../protocol/problems.ts'
 import type { Reaction } from '../protocol/types.ts'
 import type { Transaction } from './database.ts'
-import { type LockedMessage, lockMessage, type MessageTarget, requireText } from './edits.ts'
+import {
+  type LockedMessage,
+  lockMessage,
+  type MessageTarget,
+  requireText,
+  requireUnblocked,
+} from './edits.ts'
 import type { Unit } from './writer.ts'
 
 /** Different emojis on one message. */
 const MAX_EMOJIS = 20
 
-/** Reacts, once per person and emoji. Throws Problem not_found, message_deleted, too_many_reactions. */
+/** Reacts, once per person and emoji. Throws Problem not_found, blocked, message_deleted, too_many_reactions. */
 export async function addReaction({ tx, append }: Unit, target: MessageTarget, emoji: string): Promise<void> {
   const locked = await lockMessage(tx, target)
   requireText(locked)
+  await requireUnblocked(tx, locked)
   const added = await tx`
     INSERT INTO reactions (conversation_id, seq, emoji, user_id)
     VALUES (${target.conversation}, ${target.seq}, ${emoji}, ${target.by}) ON CONFLICT DO NOTHING RETURNING 1`
