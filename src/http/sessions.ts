@@ -3,7 +3,7 @@ import { notFound, Problem } from '../protocol/problems.ts'
 import * as schemas from '../protocol/schemas.ts'
 import type { User } from '../protocol/types.ts'
 import type { Transaction } from '../store/database.ts'
-import { createUser, fold } from '../store/users.ts'
+import { createUser, fold, holdUser } from '../store/users.ts'
 import { endedCookie, sessionCookie } from './auth/cookie.ts'
 import { creating } from './creating.ts'
 import { endpoint, type Reply, type RequestFacts } from './endpoint.ts'
@@ -92,16 +92,21 @@ export const signIn = (services: Services) =>
       const found = await services.users.findForSignIn(body.username)
       if (!(await services.passwords.matches(found?.password_hash, body.password)) || !found) {
         await services.limits.take('failed_sign_in', attempts)
-        throw new Problem('bad_credentials', 'The user name or the password is wrong. Try again.')
+        throw badCredentials()
       }
       const given = { sender: `sign-in:${found.user.id}`, request: body }
-      const reply = await creating(services, facts, given, async ({ tx }) => ({
-        status: 201,
-        body: await openSession(services, tx, found.user, body),
-      }))
+      const reply = await creating(services, facts, given, async ({ tx }) => {
+        // Judging a password takes long enough for an erasure.
+        if (!(await holdUser(tx, found.user.id))) throw badCredentials()
+        return { status: 201, body: await openSession(services, tx, found.user, body) }
+      })
       return withCookie(reply, facts)
     },
   })
+
+function badCredentials(): Problem {
+  return new Problem('bad_credentials', 'The user name or the password is wrong. Try again.')
+}
 
 export const refresh = (services: Services) =>
   endpoint({

@@ -101,6 +101,12 @@ export async function updateUser(tx: Sql | Transaction, id: string, change: User
   }
 }
 
+/** Whether a user is there and not erased; if so nobody erases them before COMMIT. */
+export async function holdUser(tx: Transaction, id: string): Promise<boolean> {
+  const rows = await tx`SELECT 1 FROM users WHERE id = ${id} AND erased_at IS NULL FOR KEY SHARE`
+  return rows.length > 0
+}
+
 export class Users {
   readonly #database: Database
   constructor(database: Database) {

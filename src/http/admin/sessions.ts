@@ -1,6 +1,7 @@
 import { notFound } from '../../protocol/problems.ts'
 import * as schemas from '../../protocol/schemas.ts'
 import { removeAllDevices } from '../../store/devices.ts'
+import { holdUser } from '../../store/users.ts'
 import { creating } from '../creating.ts'
 import { endpoint } from '../endpoint.ts'
 import { fitting } from '../fitting.ts'
@@ -26,10 +27,10 @@ export const createSessionFor = (services: Services) =>
       const user = await requireUser(services, params.id)
       const { device_name } = body ?? {}
       const given = { sender: BACK_END, request: body ?? null }
-      const reply = await creating(services, facts, given, async ({ tx }) => ({
-        status: 201,
-        body: await openSession(services, tx, user, { device_name, cookie: false }),
-      }))
+      const reply = await creating(services, facts, given, async ({ tx }) => {
+        if (!(await holdUser(tx, user.id))) throw notFound('user')
+        return { status: 201, body: await openSession(services, tx, user, { device_name, cookie: false }) }
+      })
       return { ...reply, body: (reply.body as Opened).session }
     },
   })

@@ -105,7 +105,8 @@ RETURNS text LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
   v users;
 BEGIN
-  SELECT * INTO v FROM users u WHERE u.id = p_user;
+  -- An erasure waits until the device is there, so that it signs that out too.
+  SELECT * INTO v FROM users u WHERE u.id = p_user FOR KEY SHARE;
   IF v.id IS NULL THEN
     INSERT INTO users (id, display_name, display_name_folded, claimed_name, claimed_at, created_at)
     VALUES (p_user, p_name, p_folded, p_name, p_issued_at, date_trunc('milliseconds', now())) ON CONFLICT (id) DO NOTHING;
