@@ -82,6 +82,15 @@ describe('an export', () => {
       expect([200, 422]).toContain(answer.status)
     }
   })
+
+  test('has room for the profile on its first page', async () => {
+    const data = { mine: 'x'.repeat(4_000) }
+    const { id } = (await backEnd.call<User>('POST', '/users', { display_name: 'Full', data })).body
+    const group = { kind: 'group', members: [id], data }
+    for (let n = 0; n < 14; n += 1) await backEnd.call('POST', '/conversations', group)
+    const pages = await exportAll(id, 200)
+    expect(pages.flatMap(({ conversations }) => conversations)).toHaveLength(14)
+  })
 })
 
 const erase = (id: string) => backEnd.call<Erasure>('DELETE', `/users/${encodeURIComponent(id)}`)

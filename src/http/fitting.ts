@@ -1,14 +1,14 @@
 import { MAX_ANSWER_BYTES } from '../protocol/constants.ts'
 
-/** What surrounds a list in its answer. */
-const ENVELOPE_BYTES = 512
+/** What surrounds a list in its answer: `next` may hold a user id of 128 characters, or an encoded one. */
+const ENVELOPE_BYTES = 1_024
 
 /**
- * As many items, from the first on, as an answer may hold: 48 KB, unless the first alone is more. `cut` says that some
- * are missing.
+ * As many items, from the first on, as an answer may hold beside `others`: 48 KB, unless the first alone is more. `cut`
+ * says that some are missing.
  */
-export function fitting<T>(items: readonly T[]): { items: T[]; cut: boolean } {
-  let bytes = ENVELOPE_BYTES
+export function fitting<T>(items: readonly T[], others: unknown = ''): { items: T[]; cut: boolean } {
+  let bytes = ENVELOPE_BYTES + Buffer.byteLength(JSON.stringify(others))
   const end = items.findIndex((item, index) => {
     bytes += Buffer.byteLength(JSON.stringify(item)) + 1
     return index > 0 && bytes > MAX_ANSWER_BYTES

@@ -1,5 +1,6 @@
 import { notFound, Problem } from '../../protocol/problems.ts'
 import * as schemas from '../../protocol/schemas.ts'
+import type { User } from '../../protocol/types.ts'
 import { findErasure, requestErasure } from '../../store/erasures.ts'
 import { type Exported, exportConversations, exportMessages, exportSessions } from '../../store/export.ts'
 import { endpoint } from '../endpoint.ts'
@@ -67,9 +68,9 @@ export const exportUser = (services: Services) =>
       const profile = await requireUser(services, params.id)
       const page: Record<Section, unknown[]> = { sessions: [], conversations: [], messages: [] }
       const place = query.after === undefined ? undefined : parsePlace(query.after)
-      const found = await firstFilled(services, { user: params.id, limit: query.limit }, place)
-      if (found) page[found.section] = found.items
       const user = place ? undefined : profile
+      const found = await firstFilled(services, { user: params.id, limit: query.limit, beside: user }, place)
+      if (found) page[found.section] = found.items
       return { status: 200, body: { user, ...page, next: found?.next ?? null } }
     },
   })
@@ -79,13 +80,16 @@ type Place = { section: Section; after: string }
 /** The next items behind a place, from the section that still has some. */
 async function firstFilled(
   { database }: Services,
-  request: { user: string; limit: number },
+  request: { user: string; limit: number; beside: User | undefined },
   place: Place = { section: 'sessions', after: '' },
 ) {
   for (const section of ORDER.slice(ORDER.indexOf(place.section))) {
     const after = section === place.section ? place.after : ''
     const rows: Exported<unknown>[] = await SECTIONS[section](database.sql, { ...request, after })
-    const { items } = fitting(rows.map(({ item }) => item))
+    const { items } = fitting(
+      rows.map(({ item }) => item),
+      request.beside,
+    )
     const last = rows[items.length - 1]
     if (last) return { section, items, next: formatPlace({ section, after: last.position }) }
   }
