@@ -42,6 +42,8 @@ export class Usage implements AsyncDisposable {
     const messages = this.#committed() - this.#written
     const seen = [...this.#seen].sort()
     if (messages === 0 && seen.length === 0) return
+    // Taken before it is written: another flush, at the end, may come meanwhile.
+    this.#written += messages
     await this.#database.sql`
       WITH today AS (SELECT (now() AT TIME ZONE 'UTC')::date AS day),
       active AS (INSERT INTO active_users (day, user_id) SELECT t.day, u.id FROM today t, unnest(${seen}::text[]) AS u (id)
@@ -49,8 +51,10 @@ export class Usage implements AsyncDisposable {
       INSERT INTO usage_days AS d (day, messages, active_users)
       SELECT t.day, ${messages}, (SELECT count(*) FROM active) FROM today t
       ON CONFLICT (day) DO UPDATE SET messages = d.messages + excluded.messages,
-        active_users = d.active_users + excluded.active_users`
-    this.#written += messages
+        active_users = d.active_users + excluded.active_users`.catch((error: unknown) => {
+      this.#written -= messages
+      throw error
+    })
     for (const id of seen) {
       this.#seen.delete(id)
       this.#remembered.add(id)
