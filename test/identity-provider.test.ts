@@ -49,6 +49,14 @@ const devicesOf = async (token: string, headers: Record<string, string> = {}) =>
 const seconds = () => Math.floor(Date.now() / 1_000)
 
 describe('a token of the identity provider', () => {
+  test('may be good for ever, and older than time', async () => {
+    const headers = bearer(await provider.token({ sub: 'eternal', iat: -1e15, exp: 1e15 }))
+    const ticket = await call<{ ticket: string }>(gateway.url, 'POST', '/v1/stream-tickets', { headers })
+    expect(ticket.status, ticket.text).toBe(201)
+    using events = await openStream(`${gateway.url}/v1/events?as=sse&ticket=${ticket.body.ticket}`, {})
+    await events.waitForFrame('heartbeat')
+  })
+
   test('is a user: made at first sight, with its name, and an inbox', async () => {
     const token = await provider.token({ sub: 'auth0|anna', name: 'Anna Ångström' })
     const { status, body } = await me(token)

@@ -30,6 +30,9 @@ const RELOAD_KEYS_MS = 10 * 60_000
 const RELOAD_PAUSE_MS = 2_000
 const FETCH_KEYS_MS = 3_000
 
+/** Later has no four digits for its year, which Postgres needs: a token for ever ends then. */
+const LAST_TIME_MS = Date.UTC(9999, 11)
+
 type Verified = {
   user_id: string
   name: string
@@ -177,8 +180,8 @@ function readClaims({ sub, name, device_id, iat = 0, exp = 0 }: JWTPayload, now:
     name: displayName(name) ?? sub,
     device_id: device_id as string | undefined,
     // A clock that is ahead must not put a token behind sign-outs to come.
-    issued_at: Math.min(iat * 1_000, now),
-    expires_at: exp * 1_000,
+    issued_at: Math.max(0, Math.min(iat * 1_000, now)),
+    expires_at: Math.min(exp * 1_000, LAST_TIME_MS),
     admitted: new Map(),
   }
 }
