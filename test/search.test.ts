@@ -154,6 +154,10 @@ test.each([
   '"'.repeat(256),
   "a' ".repeat(80),
   '\n\t',
+  '\u0301',
+  'ـ',
+  '"\u0301"',
+  'a \u0301漢字',
 ])('whatever is looked for is no error: %j', async (query) => {
   expect(await search(alice, query)).toMatchObject({ messages: expect.any(Array), next: null })
 })
@@ -313,6 +317,15 @@ test('what cannot be put into the index is left out, and what is behind it is no
     VALUES (ARRAY[gen_random_uuid(), NULL], ARRAY[NULL::bigint, 1], ARRAY[now(), NULL])`
   await alice.send(chat, 'behindthebadone')
   await until('it', async () => (await found(bob, 'behindthebadone')).length === 1)
+})
+
+test('accents that stand alone are no words, and cost no others theirs', async () => {
+  const group = await alice.group([bob])
+  const texts = ['aloneone', '\u0301', 'ـ', '\u0301漢字', 'alonetwo']
+  const messages = texts.map((text, n) => ({ conversation_id: group, text, client_id: `alone-${n}` }))
+  expect((await alice.call('POST', '/v1/messages', { messages })).status).toBe(200)
+  await until('both', async () => (await found(bob, 'alone')).length === 2)
+  expect(await found(bob, '漢字', { conversation_id: group })).toEqual(['\u0301漢字'])
 })
 
 test('many writers, every message is found once', async () => {

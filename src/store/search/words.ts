@@ -59,11 +59,11 @@ export function* wordsOf(text: string): Generator<Word> {
         from: index,
         to: index + 1 + name.length,
       }
-    } else if (!FIRST_UNSPACED.test(run)) {
-      position += 1
-      yield { term: clip(foldWord(run)), position, from: index, to: index + run.length }
     } else {
-      for (const word of ofMixedRun(run, index)) {
+      const words = FIRST_UNSPACED.test(run) ? ofMixedRun(run, index) : [spaced(run, index, 0, run.length)]
+      for (const word of words) {
+        // Of accents that stand alone nothing is left, and Postgres takes no empty lexeme.
+        if (word.term === '') continue
         position += 1
         yield { ...word, position }
       }
