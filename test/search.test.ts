@@ -328,6 +328,22 @@ test('accents that stand alone are no words, and cost no others theirs', async (
   expect(await found(bob, '漢字', { conversation_id: group })).toEqual(['\u0301漢字'])
 })
 
+test('much long text at once is put into the index bit by bit, not for ever tried in vain', {
+  timeout: 60_000,
+}, async () => {
+  const group = await alice.group([bob])
+  const han = Array.from({ length: 99_900 }, (_, n) =>
+    String.fromCharCode(0x4e00 + ((n * 7919) % 20_000)),
+  ).join('')
+  await database.sql`
+    INSERT INTO messages (conversation_id, seq, id, kind, sender_id, text, created_at)
+    SELECT ${group}, n, gen_random_uuid(), 'user', ${alice.id}, ${han}::text || ' flood' || n, date_trunc('milliseconds', clock_timestamp())
+    FROM generate_series(1, 200) n`
+  await database.sql`UPDATE conversations SET last_seq = 200 WHERE id = ${group}`
+  await until('the first of them', async () => (await found(bob, 'flood1')).length > 0, 40_000)
+  await database.sql`DELETE FROM search_queue WHERE ${group} = ANY (conversation_ids)`
+})
+
 test('many writers, every message is found once', async () => {
   const group = await alice.group([bob])
   await Promise.all(

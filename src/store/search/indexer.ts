@@ -4,6 +4,8 @@ import { type Database, isTransient, type Sql } from '../database.ts'
 import { Transactions } from '../transactions.ts'
 import { PART_LENGTH, partsOf } from './parts.ts'
 
+/** How much text a pass takes: its statements have to end long before STATEMENT_MS, whatever was said. */
+const TEXT_BYTES = 256 * 1024
 const IDLE_MS = 500
 /** How many messages a pass takes (unless one row of the queue has more), and how many times as long it rests after it. */
 const QUIET = { messages: 500, rest: 1 }
@@ -112,7 +114,8 @@ async function index(tx: Sql, messages: number): Promise<number> {
   }
   const stale = [...keys.values()].filter((key) => key.again)
   if (stale.length > 0) await forget(tx, stale)
-  await write(tx, [...keys.values()])
+  const later = await write(tx, [...keys.values()])
+  if (later.length > 0) await putBack(tx, later)
   return rows.length
 }
 
@@ -123,6 +126,12 @@ async function takeFromQueue(tx: Sql, messages: number): Promise<QueueRow[]> {
         FROM (SELECT id, seqs FROM search_queue ORDER BY id LIMIT ${messages}) f) g
     WHERE q.id = g.id AND g.before < ${messages}
     RETURNING q.again, q.conversation_ids, q.seqs, q.created_ats::text[] AS created_ats`
+}
+
+async function putBack(tx: Sql, keys: readonly Key[]): Promise<void> {
+  await tx`
+    INSERT INTO search_queue (conversation_ids, seqs, created_ats)
+    SELECT array_agg(k.conversation_id), array_agg(k.seq), array_agg(k.created_at) FROM ${unnested(tx, keys)}`
 }
 
 async function forget(tx: Sql, keys: readonly Key[]): Promise<void> {
@@ -136,21 +145,30 @@ function unnested(tx: Sql, keys: readonly Key[]) {
     ${keys.map((key) => key.created_at)}::text[]::timestamptz[]) AS k (conversation_id, seq, created_at)`
 }
 
-async function write(tx: Sql, keys: readonly Key[]): Promise<void> {
+/** Writes the words of as many as TEXT_BYTES allow, the first in any case. Returns the others. */
+async function write(tx: Sql, keys: readonly Key[]): Promise<Key[]> {
   const times = keys.map((key) => key.created_at).sort()
-  const messages = await tx<(Key & { text: string })[]>`
-    SELECT m.conversation_id, m.seq, m.created_at::text AS created_at, m.text
-    FROM ${unnested(tx, keys)} JOIN messages m USING (conversation_id, seq, created_at)
-    WHERE m.text <> '' AND m.deleted_at IS NULL
-      AND m.created_at BETWEEN ${times[0] ?? ''}::text::timestamptz AND ${times.at(-1) ?? ''}::text::timestamptz`
+  const messages = await tx<(Key & { text: string | null })[]>`
+    SELECT f.conversation_id, f.seq, f.created_at::text AS created_at,
+      CASE WHEN f.up_to - octet_length(f.text) < ${TEXT_BYTES} THEN f.text END AS text
+    FROM (
+      SELECT m.conversation_id, m.seq, m.created_at, m.text, sum(octet_length(m.text)) OVER (ROWS UNBOUNDED PRECEDING) AS up_to
+      FROM ${unnested(tx, keys)} JOIN messages m USING (conversation_id, seq, created_at)
+      WHERE m.text <> '' AND m.deleted_at IS NULL
+        AND m.created_at BETWEEN ${times[0] ?? ''}::text::timestamptz AND ${times.at(-1) ?? ''}::text::timestamptz) f`
+  const later: Key[] = []
   const rows: (Key & { text_from: number; words: string })[] = []
   for (const { text, ...key } of messages) {
+    if (text === null) {
+      later.push(key)
+      continue
+    }
     for (const part of partsOf(text, key.conversation_id)) {
       rows.push({ ...key, ...part })
       if (text.length > PART_LENGTH) await turn()
     }
   }
-  if (rows.length === 0) return
+  if (rows.length === 0) return later
   await tx`
     INSERT INTO search_words (conversation_id, seq, created_at, text_from, words)
     SELECT g.conversation_id, g.seq, g.created_at::timestamptz, g.text_from, g.words::tsvector
@@ -158,4 +176,5 @@ async function write(tx: Sql, keys: readonly Key[]): Promise<void> {
       ${rows.map((row) => row.created_at)}::text[], ${rows.map((row) => row.text_from)}::bigint[],
       ${rows.map((row) => row.words)}::text[]) AS g (conversation_id, seq, created_at, text_from, words)
     ON CONFLICT DO NOTHING`
+  return later
 }
