@@ -1,7 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Gateway } from '../src/app.ts'
 import type { Conversation, Message } from '../src/protocol/types.ts'
+import { Database } from '../src/store/database.ts'
 import { startGateway } from './support/gateway.ts'
+import { HeldTransaction, waitingBackends } from './support/held-transaction.ts'
 import { type Event, Person } from './support/person.ts'
 import { expectProblem } from './support/problem.ts'
 import { useGateway } from './support/suite.ts'
@@ -202,6 +204,28 @@ describe('P6 who was removed', () => {
     expect(firstRedacted).toBeGreaterThan(-1)
     expect(new Set(types.slice(firstRedacted, -1))).toEqual(new Set(['redacted']))
   })
+
+  test.each(['conversations/{id}/messages', 'conversations/{id}/messages/1', 'search?query=walrus'])(
+    'is shown nothing from behind the removal by a request that was under way: %s',
+    async (path) => {
+      await using database = new Database({ url: postgres.url, maxConnections: 1 })
+      const guest = await Person.signUp(gateway.url)
+      const group = await owner.group([guest])
+      await owner.send(group, 'walrus')
+      const find = () => guest.call('GET', `/v1/${path.replace('{id}', group)}`)
+      await until('the message', async () => (await find()).text.includes('walrus'))
+      await using removal = new HeldTransaction(postgres.url, async (tx) => {
+        await tx`LOCK TABLE messages IN ACCESS EXCLUSIVE MODE`
+        await tx`DELETE FROM members WHERE conversation_id = ${group} AND user_id = ${guest.id}`
+        await tx`UPDATE messages SET data = '{"said":"afterwards"}' WHERE conversation_id = ${group}`
+      })
+      await removal.held
+      const answer = find()
+      await until('the read', async () => (await waitingBackends(database.sql)) > 0)
+      await removal.commit()
+      expect((await answer).text).not.toContain('afterwards')
+    },
+  )
 
   test('has a key answered as it was: the sender’s own message', async () => {
     const guest = await Person.signUp(gateway.url)

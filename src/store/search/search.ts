@@ -58,7 +58,7 @@ export class Search implements AsyncDisposable {
       order === 'time'
         ? await findHits(this.#sql, { ...base, before, limit, ranked: false })
         : await this.#findBest(base, limit, before)
-    return { page: await this.#read(hits, query), has_more }
+    return { page: await this.#read(user, hits, query), has_more }
   }
 
   async #requireMember(user: string, conversation: string): Promise<void> {
@@ -89,8 +89,12 @@ export class Search implements AsyncDisposable {
     return { hits: rest.slice(0, limit), has_more: rest.length > limit }
   }
 
-  /** Their messages as they are now; what was deleted a moment ago is left out. */
-  async #read(hits: (Hit & { rank?: SearchPosition['rank'] })[], query: SearchQuery): Promise<SearchPage> {
+  /** Their messages as they are now; what was deleted a moment ago is left out, and so is what may not be seen any more. */
+  async #read(
+    user: string,
+    hits: (Hit & { rank?: SearchPosition['rank'] })[],
+    query: SearchQuery,
+  ): Promise<SearchPage> {
     if (hits.length === 0) return []
     const sql = this.#sql
     const times = hits.map((hit) => hit.at)
@@ -100,6 +104,7 @@ export class Search implements AsyncDisposable {
       FROM unnest(${hits.map((hit) => hit.conversation_id)}::uuid[], ${hits.map((hit) => hit.seq)}::bigint[],
         ${times}::bigint[], ${hits.map((hit) => hit.text_from)}::bigint[])
         WITH ORDINALITY AS g (conversation_id, seq, at, text_from, n)
+      JOIN members mb ON mb.conversation_id = g.conversation_id AND mb.user_id = ${user} AND mb.from_seq <= g.seq
       JOIN inline_messages m ON m.conversation_id = g.conversation_id AND m.seq = g.seq AND m.created_at = from_micros(g.at)
       JOIN messages w ON w.conversation_id = g.conversation_id AND w.seq = g.seq AND w.created_at = from_micros(g.at)
       WHERE m.deleted_at IS NULL
