@@ -38,7 +38,7 @@ import { startEraser } from './store/eraser.ts'
 import { Housekeeping } from './store/housekeeping.ts'
 import { InboxReader } from './store/inbox.ts'
 import { migrate } from './store/migrate.ts'
-import { readMemberIds } from './store/presence.ts'
+import { readAudience } from './store/presence.ts'
 import { SearchIndexer } from './store/search/indexer.ts'
 import { Search } from './store/search/search.ts'
 import { sharedSecret } from './store/secrets.ts'
@@ -136,7 +136,7 @@ async function assemble(
   const inbox = new InboxReader(database)
   const hub = stack.use(new Hub(bus, inbox, warn))
   const leaseMs = overrides.leaseMs ?? LEASE_MS
-  const audience = new Audience((conversation) => readMemberIds(database.sql, conversation))
+  const audience = new Audience((conversation) => readAudience(database.sql, conversation))
   const pass = (passing: Passing) => bus.pass(passing, nodes.others)
   const committing = database.connect('longwave committer', 1, {
     lock_timeout: 500,

@@ -3,6 +3,7 @@ import type { User } from '../src/protocol/types.ts'
 import { Person } from './support/person.ts'
 import { expectProblem, expectStanding } from './support/problem.ts'
 import { useGateway } from './support/suite.ts'
+import { until } from './support/wait.ts'
 
 const { gateway } = useGateway()
 
@@ -90,22 +91,34 @@ describe('who is blocked', () => {
     expect((await other.send(chat, 'again')).status).toBe(201)
   })
 
-  test('cannot say more by editing or reacting, but may take back', async () => {
+  test('cannot continue one by an edit or a reaction either, nor be seen typing; what was said can be taken back', async () => {
     const [me, other] = [await Person.signUp(gateway.url), await Person.signUp(gateway.url)]
-    const [chat, group] = [await other.direct(me), await me.group([other])]
-    const thumb = '/reactions/%F0%9F%91%8D'
-    const message = (conversation: string) => `/v1/conversations/${conversation}/messages/1`
-    for (const each of [chat, group]) await other.send(each, 'before')
-    await other.call('PUT', message(chat) + thumb)
+    const chat = await other.direct(me)
+    await other.send(chat, 'before')
+    await me.send(chat, 'answer')
+    const message = (seq: number) => `/v1/conversations/${chat}/messages/${seq}`
+    const reaction = `${message(2)}/reactions/${encodeURIComponent('👍')}`
+    const typing = `/v1/conversations/${chat}/typing`
+    expect((await other.call('PUT', reaction)).status).toBe(204)
     await block(me, other.id)
-    const { cursor } = await me.readAll()
-    expectProblem(await other.call('PATCH', message(chat), { text: 'more' }), 403, 'blocked')
-    expectProblem(await other.call('PUT', `${message(chat)}/reactions/%F0%9F%98%80`), 403, 'blocked')
-    expect((await me.readAll(cursor)).events).toEqual([])
-    expect((await me.call('PUT', message(chat) + thumb)).status).toBe(204)
-    expect((await other.call('PATCH', message(group), { text: 'in a group' })).status).toBe(200)
-    expect((await other.call('DELETE', message(chat) + thumb)).status).toBe(204)
-    expect((await other.call('DELETE', message(chat))).status).toBe(204)
+    using stream = await me.stream()
+    await stream.waitForFrame('heartbeat')
+    expectProblem(await other.call('PATCH', message(1), { text: 'after' }), 403, 'blocked')
+    expectProblem(
+      await other.call('PUT', `${message(1)}/reactions/${encodeURIComponent('👎')}`),
+      403,
+      'blocked',
+    )
+    expect((await other.call('POST', typing)).status).toBe(204)
+    expect((await other.call('DELETE', reaction)).status).toBe(204)
+    expect((await other.call('DELETE', message(1))).status).toBe(204)
+    await until('the deletion', () => stream.events.some(({ type }) => type === 'message.deleted'))
+    expect(stream.passing('typing')).toEqual([])
+    expect((await me.call('PATCH', message(2), { text: 'I may' })).status).toBe(200)
+    using theirs = await other.stream()
+    await theirs.waitForFrame('heartbeat')
+    expect((await me.call('POST', typing)).status).toBe(204)
+    await until('me, typing', () => theirs.passing('typing')[0])
   })
 
   test('is refused alone among the recipients of a multicast', async () => {

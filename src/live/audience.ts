@@ -2,30 +2,33 @@
 const REMEMBER_MS = 3_000
 const MAX_REMEMBERED = 10_000
 
-type Remembered = { at: number; members: Promise<readonly string[]> }
+/** A member, and who of the others hears nothing of them. */
+type Member = { user_id: string; blocked_by: readonly string[] }
+type Read = (conversation: string) => Promise<readonly Member[]>
+type Remembered = { at: number; members: ReturnType<Read> }
 
 /** Who hears what passes in a conversation: its members, asked for at most once in three seconds. */
 export class Audience {
-  readonly #read: (conversation: string) => Promise<readonly string[]>
+  readonly #read: Read
   readonly #remembered = new Map<string, Remembered>()
 
-  constructor(read: (conversation: string) => Promise<readonly string[]>) {
+  constructor(read: Read) {
     this.#read = read
   }
 
-  /** The other members; `undefined` if `user` is none. Rejects when they cannot be read. */
+  /** The other members who may hear of `user`; `undefined` if `user` is none. Rejects when they cannot be read. */
   async others(conversation: string, user: string): Promise<string[] | undefined> {
     const now = performance.now()
     const remembered = this.#remembered.get(conversation)
     const isFresh = remembered !== undefined && now - remembered.at < REMEMBER_MS
     const members = await (isFresh ? remembered.members : this.#ask(conversation, now))
-    if (members.includes(user)) return members.filter((member) => member !== user)
     // Somebody who joined just now is not remembered yet.
-    const asked = isFresh ? await this.#ask(conversation, now) : members
-    return asked.includes(user) ? asked.filter((member) => member !== user) : undefined
+    return (
+      hearersOf(user, members) ?? (isFresh ? hearersOf(user, await this.#ask(conversation, now)) : undefined)
+    )
   }
 
-  #ask(conversation: string, at: number): Promise<readonly string[]> {
+  #ask(conversation: string, at: number): ReturnType<Read> {
     const members = this.#read(conversation)
     // In the order of asking, so that the oldest come first.
     this.#remembered.delete(conversation)
@@ -37,4 +40,10 @@ export class Audience {
     }
     return members
   }
+}
+
+function hearersOf(user: string, members: readonly Member[]): string[] | undefined {
+  const own = members.find(({ user_id }) => user_id === user)
+  const isHearer = ({ user_id }: Member) => user_id !== user && !own?.blocked_by.includes(user_id)
+  return own && members.filter(isHearer).map(({ user_id }) => user_id)
 }

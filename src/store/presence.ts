@@ -130,11 +130,17 @@ export async function readPresence(
   }))
 }
 
-/** Everybody in a conversation; nobody if there is none. */
-export async function readMemberIds(sql: Sql, conversation: string): Promise<string[]> {
-  const rows = await sql<{ user_id: string }[]>`
-    SELECT user_id FROM members WHERE conversation_id = ${conversation}`
-  return rows.map((row) => row.user_id)
+/** Everybody in a conversation, in a direct one with those who block them; nobody if there is none. */
+export async function readAudience(
+  sql: Sql,
+  conversation: string,
+): Promise<{ user_id: string; blocked_by: string[] }[]> {
+  return sql<{ user_id: string; blocked_by: string[] }[]>`
+    SELECT m.user_id, ARRAY (
+      SELECT b.user_id FROM blocks b JOIN members o ON o.conversation_id = m.conversation_id AND o.user_id = b.user_id
+      WHERE c.kind = 'direct' AND b.blocked_id = m.user_id) AS blocked_by
+    FROM members m JOIN conversations c ON c.id = m.conversation_id
+    WHERE m.conversation_id = ${conversation}`
 }
 
 function toTurn({ user_id, shown, shown_at, last_active_at }: TurnRow): Turn {
