@@ -63,7 +63,14 @@ export const putReaction = (services: Services) =>
     signedIn: true,
     params: schemas.reactionParams,
     answers: { 204: { description: 'It is there; the event carries all reactions.' } },
-    problems: ['not_found', 'blocked', 'message_deleted', 'too_many_reactions', 'rate_limited'],
+    problems: [
+      'not_found',
+      'validation_failed',
+      'message_deleted',
+      'blocked',
+      'too_many_reactions',
+      'rate_limited',
+    ],
     async handle({ params, caller }) {
       await services.limits.take('send', caller.user_id)
       await services.writer.write((unit) => addReaction(unit, targetOf({ params, caller }), params.emoji))
@@ -78,7 +85,7 @@ export const deleteReaction = (services: Services) =>
     signedIn: true,
     params: schemas.reactionParams,
     answers: { 204: { description: 'It is not there any more.' } },
-    problems: ['not_found'],
+    problems: ['not_found', 'validation_failed'],
     async handle({ params, caller }) {
       await services.writer.write((unit) => removeReaction(unit, targetOf({ params, caller }), params.emoji))
       return { status: 204 }

@@ -82,6 +82,7 @@ function parsePath<S extends z.ZodType>(schema: S, { req }: Context<Env>): z.out
   const result = schema.safeParse(req.param())
   if (result.success) return result.data
   const parameter = String(result.error.issues[0]?.path[0])
+  if (parameter === 'emoji') return parse(schema, req.param(), 'path')
   const kind = KINDS.find(([pattern]) => pattern.test(req.path))?.[1] ?? 'conversation'
   throw notFound(NAMED_BY[parameter] ?? kind)
 }
