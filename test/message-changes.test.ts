@@ -52,6 +52,16 @@ describe('an edit', () => {
   })
 })
 
+test('the answer to a long edit is cut, as that to a long message is: scanners stall on more than 48 KB', async () => {
+  const chat = await alice.direct(bob)
+  const sent = await alice.send(chat, 'short')
+  const text = 'long '.repeat(20_000)
+  const edited = await alice.call<Message>('PATCH', at(chat, sent.body.seq), { text })
+  expect(edited.body).toMatchObject({ seq: sent.body.seq, truncated: true })
+  expect(edited.text.length).toBeLessThan(48 * 1024)
+  expect((await message(bob, chat, sent.body.seq)).text).toBe(text)
+})
+
 describe('a deletion', () => {
   test('leaves a tombstone; the text is nowhere, for nobody', async () => {
     const chat = await alice.group([bob])

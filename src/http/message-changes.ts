@@ -1,6 +1,5 @@
 import * as schemas from '../protocol/schemas.ts'
 import { deleteMessage, editMessage } from '../store/edits.ts'
-import { readMessage } from '../store/messages.ts'
 import { addReaction, removeReaction } from '../store/reactions.ts'
 import { endpoint } from './endpoint.ts'
 import type { Services } from './services.ts'
@@ -20,27 +19,14 @@ export const changeMessage = (services: Services) =>
     signedIn: true,
     params: schemas.messageParams,
     body: schemas.messageChangeBody,
-    answers: { 200: { description: 'As edited.', schema: schemas.message } },
-    problems: ['not_found', 'forbidden', 'blocked', 'message_deleted', 'text_too_long', 'rate_limited'],
+    answers: { 200: { description: 'As edited; a long text is cut.', schema: schemas.message } },
+    problems: ['not_found', 'forbidden', 'message_deleted', 'blocked', 'text_too_long', 'rate_limited'],
     async handle({ params, body, caller }) {
       await services.limits.take('send', caller.user_id)
-      await services.writer.write((unit) => editMessage(unit, targetOf({ params, caller }), body))
-      return {
-        status: 200,
-        body: await readMessage(services.database.sql, inlineRequest({ params, caller })),
-      }
+      const target = targetOf({ params, caller })
+      return { status: 200, body: await services.writer.write((unit) => editMessage(unit, target, body)) }
     },
   })
-
-function inlineRequest({ params, caller }: Target) {
-  return {
-    user: caller.user_id,
-    conversation: params.id,
-    seq: params.seq,
-    textFrom: 0,
-    textLimit: undefined,
-  }
-}
 
 export const removeMessage = (services: Services) =>
   endpoint({

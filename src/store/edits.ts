@@ -1,5 +1,5 @@
 import { notFound, Problem } from '../protocol/problems.ts'
-import type { Data } from '../protocol/types.ts'
+import type { Data, Message } from '../protocol/types.ts'
 import { findBlockers } from './blocks.ts'
 import { blocked } from './commit-group.ts'
 import { idsOf, type Locked, lockConversation, requireRank } from './conversation-lock.ts'
@@ -50,7 +50,7 @@ export async function editMessage(
   { tx, append }: Unit,
   target: MessageTarget,
   change: { text?: string | undefined; data?: Data | null | undefined },
-): Promise<void> {
+): Promise<Message> {
   const locked = await lockMessage(tx, target)
   const { message, record, audience } = locked
   requireRank(message.sender_id === target.by, 'the sender')
@@ -65,6 +65,7 @@ export async function editMessage(
     WHERE conversation_id = ${record.id} AND seq = ${message.seq} AND created_at = ${message.created_at}`
   const event = await messageEvent(tx, 'message.edited', record.id, message, audience)
   await append([event, ...(await remention(tx, locked))])
+  return event.current.message
 }
 
 /**

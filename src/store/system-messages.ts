@@ -1,3 +1,4 @@
+import type { Message } from '../protocol/types.ts'
 import type { By } from './conversation-lock.ts'
 import type { ConversationRecord } from './conversation-record.ts'
 import type { Transaction } from './database.ts'
@@ -38,7 +39,7 @@ export async function messageEvent(
   conversation_id: string,
   { seq, created_at }: { seq: number; created_at: Date },
   recipients: string[],
-): Promise<NewEvent> {
+): Promise<NewEvent & { current: { message: Message } }> {
   const [record] = await tx<MessageRecord[]>`
     SELECT ${messageColumns(tx)} FROM inline_messages m
     WHERE m.conversation_id = ${conversation_id} AND m.seq = ${seq} AND m.created_at = ${created_at}`
