@@ -1,5 +1,6 @@
 import { beforeAll, describe, expect, test } from 'vitest'
 import type { Conversation, Member, Message } from '../src/protocol/types.ts'
+import { Database } from '../src/store/database.ts'
 import { Person } from './support/person.ts'
 import { expectProblem } from './support/problem.ts'
 import { useGateway } from './support/suite.ts'
@@ -8,7 +9,7 @@ import { until } from './support/wait.ts'
 type List = { conversations: Conversation[]; next: string | null; cursor: string }
 type History = { messages: Message[]; has_more: boolean }
 
-const { gateway } = useGateway()
+const { gateway, postgres } = useGateway()
 let alice: Person
 let bob: Person
 
@@ -31,6 +32,27 @@ async function allPages(person: Person, limit: number): Promise<List[]> {
   }
   return pages
 }
+
+test('members of a large group come in pages of less than 48 KB', async () => {
+  await using database = new Database({ url: postgres.url, maxConnections: 1 })
+  const ids = Array.from({ length: 99 }, (_, n) => `member-${n}`)
+  await database.sql`
+    INSERT INTO users (id, display_name, display_name_folded) SELECT id, repeat('😀', 128), id FROM unnest(${ids}::text[]) AS id`
+  await database.sql`INSERT INTO inbox_heads (user_id) SELECT unnest(${ids}::text[])`
+  const { body } = await alice.call<Conversation>('POST', '/v1/conversations', {
+    kind: 'group',
+    members: ids,
+  })
+  const found: string[] = []
+  for (let next: string | null = ''; next !== null; ) {
+    const path: string = `/v1/conversations/${body.id}/members${next && `?after=${next}`}`
+    const page = await alice.call<{ members: Member[]; next: string | null }>('GET', path)
+    expect(Buffer.byteLength(page.text)).toBeLessThanOrEqual(48 * 1024)
+    found.push(...page.body.members.map(({ user_id }) => user_id))
+    next = page.body.next
+  }
+  expect(found.sort()).toEqual([alice.id, ...ids].sort())
+})
 
 describe('my conversations', () => {
   test('stand with the latest activity first', async () => {

@@ -1,6 +1,7 @@
 import { formatCursor } from '../protocol/cursor.ts'
 import { Problem } from '../protocol/problems.ts'
 import * as schemas from '../protocol/schemas.ts'
+import type { Member } from '../protocol/types.ts'
 import { findBlockers } from '../store/blocks.ts'
 import { blocked } from '../store/commit-group.ts'
 import { updateConversation } from '../store/conversation-changes.ts'
@@ -137,17 +138,25 @@ export const changeConversation = (services: Services) =>
     },
   })
 
+/** The members behind the one who was the last of the page before, as far as they fit. */
+export function membersPage(members: readonly Member[], after: string | undefined) {
+  const begin = members.findIndex(({ user_id }) => user_id === after) + 1
+  const { items, cut } = fitting(members.slice(begin))
+  return { members: items, has_more: cut, next: cut ? items.at(-1)?.user_id : null }
+}
+
 export const getMembers = (services: Services) =>
   endpoint({
     summary: 'The members, in the order in which they joined',
     tag: TAG,
     signedIn: true,
     params: schemas.conversationParams,
-    answers: { 200: { description: '`has_more` if not all fit.', schema: schemas.members } },
+    query: schemas.membersQuery,
+    answers: { 200: { description: '`has_more` and `next` if not all fit.', schema: schemas.members } },
     problems: ['not_found'],
-    async handle({ params, caller }) {
-      const { items, cut } = fitting(await listMembers(services.database.sql, params.id, caller.user_id))
-      return { status: 200, body: { members: items, has_more: cut } }
+    async handle({ params, query, caller }) {
+      const members = await listMembers(services.database.sql, params.id, caller.user_id)
+      return { status: 200, body: membersPage(members, query.after) }
     },
   })
 

@@ -71,6 +71,7 @@ export function endpoint<
 export function parse<S extends z.ZodType>(schema: S, value: unknown, place: string): z.output<S> {
   const result = schema.safeParse(value)
   if (result.success) return result.data
+  if (value === undefined) throw new Problem('validation_failed', `Send a ${place}: a JSON object.`)
   const errors = result.error.issues
     .slice(0, MAX_ERRORS)
     .map((issue): FieldError => ({ path: issue.path.join('.'), message: issue.message }))

@@ -88,7 +88,11 @@ export const member = z.object({
   joined_at: time,
   read_seq: z.int(),
 })
-export const members = z.object({ members: z.array(member), has_more: z.boolean() })
+export const members = z.object({
+  members: z.array(member),
+  has_more: z.boolean(),
+  next: z.string().nullable(),
+})
 export const messages = z.object({ messages: z.array(message), has_more: z.boolean() })
 const place = z.tuple([z.int(), z.int()])
 const snippet = z.object({ text: z.string(), highlights: z.array(place) }).meta({

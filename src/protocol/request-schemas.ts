@@ -135,6 +135,9 @@ export const announcementsQuery = z.object({
   limit: whole(1, 100).default(20),
   before: uuid.optional().meta({ description: 'The `next` of the page before.' }),
 })
+export const membersQuery = z.object({
+  after: userId.optional().meta({ description: 'The `next` of the page before.' }),
+})
 export const conversationsQuery = z.object({
   limit: whole(1, 100).default(50),
   after: z.string().optional().meta({ description: 'The `next` of the page before.' }),

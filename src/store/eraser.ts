@@ -79,7 +79,7 @@ async function eraseMentionsBySystem(unit: Unit, user: string): Promise<boolean>
   const tasks = firstOf(
     await unit.tx<Task[]>`
       SELECT '' AS key, m.conversation_id, m.seq, c.members_count FROM messages m JOIN conversations c ON c.id = m.conversation_id
-      WHERE m.kind = 'system' AND (m.data->>'by' = ${user} OR m.data->>'user_id' = ${user})
+      WHERE m.kind = 'system' AND m.client_id IS NULL AND (m.data->>'by' = ${user} OR m.data->>'user_id' = ${user})
         AND m.data->>'event' IN ('member.added', 'member.removed', 'conversation.updated') LIMIT ${MAX_TASKS}`,
   )
   if (tasks.length > 0) await erasePlaces(unit, user, tasks)

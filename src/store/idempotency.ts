@@ -25,7 +25,8 @@ export async function createOnce(
 ): Promise<Answer & { replayed: boolean }> {
   if (request.key === undefined) return { ...(await create()), replayed: false }
   const key_hash = sha256(request.key)
-  const request_hash = sha256(request.fingerprint)
+  // With the key, which is not kept: passwords are in there, and must not be guessed from what is.
+  const request_hash = sha256(`${request.key}\0${request.fingerprint}`)
   const claimed = await tx`
     INSERT INTO idempotency_keys AS k (sender, key_hash, request_hash) VALUES (${request.sender}, ${key_hash}, ${request_hash})
     ON CONFLICT (sender, key_hash) DO UPDATE

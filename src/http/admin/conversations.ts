@@ -5,10 +5,9 @@ import { toSharedConversation } from '../../store/conversation-record.ts'
 import { createGroup, findConversation, openDirect } from '../../store/conversations.ts'
 import { listMembers, putMember, removeMember } from '../../store/members.ts'
 import type { Unit } from '../../store/writer.ts'
-import { noSuchMember } from '../conversations.ts'
+import { membersPage, noSuchMember } from '../conversations.ts'
 import { creating } from '../creating.ts'
 import { endpoint } from '../endpoint.ts'
-import { fitting } from '../fitting.ts'
 import type { Services } from '../services.ts'
 import { BACK_END } from './access.ts'
 
@@ -111,11 +110,12 @@ export const getMembersFor = (services: Services) =>
     signedIn: false,
     admin: true,
     params: schemas.conversationParams,
-    answers: { 200: { description: '`has_more` if not all fit.', schema: schemas.members } },
+    query: schemas.membersQuery,
+    answers: { 200: { description: '`has_more` and `next` if not all fit.', schema: schemas.members } },
     problems: ['not_found'],
-    async handle({ params }) {
-      const { items, cut } = fitting(await listMembers(services.database.sql, params.id, null))
-      return { status: 200, body: { members: items, has_more: cut } }
+    async handle({ params, query }) {
+      const members = await listMembers(services.database.sql, params.id, null)
+      return { status: 200, body: membersPage(members, query.after) }
     },
   })
 
