@@ -132,13 +132,12 @@ export class NatsBus implements Bus, AsyncDisposable {
 
   pass(passing: Passing, others: number): void {
     this.#local.pass(passing)
-    const connection = this.#isUp ? this.#openConnection() : undefined
-    if (!connection) return
+    if (!this.#isUp) return
     const { recipients } = passing
     const isForMany = recipients.length >= MANY_PER_NODE * (others + 1)
     const subjects = isForMany ? [PASSING_FOR_MANY] : recipients.map(inboxSubject)
-    const piece = encodePassingPiece(this.#deployment, passing)
-    for (const subject of subjects) connection.publish(subject, piece)
+    const piece = Buffer.from(encodePassingPiece(this.#deployment, passing))
+    for (const subject of subjects) this.#publish(subject, piece)
   }
 
   async subscribe(userId: string, listener: Listener): Promise<Subscription> {
@@ -161,7 +160,7 @@ export class NatsBus implements Bus, AsyncDisposable {
   }
 
   broadcast(topic: string, text: string): void {
-    this.#openConnection()?.publish(`longwave.${topic}`, text)
+    this.#publish(`longwave.${topic}`, Buffer.from(text))
   }
 
   onBroadcast(topic: string, listener: (text: string) => void): void {
@@ -174,6 +173,12 @@ export class NatsBus implements Bus, AsyncDisposable {
     this.#closing.abort()
     await this.#connection?.close()
     await this.#ended
+  }
+
+  /** What is more than a server takes is lost, as all may be here; the driver would throw. */
+  #publish(subject: string, piece: Uint8Array): void {
+    const connection = this.#openConnection()
+    if (connection && piece.length <= (connection.info?.max_payload ?? 0)) connection.publish(subject, piece)
   }
 
   #listen(subject: string, hear: (data: Uint8Array) => void): Channel {
