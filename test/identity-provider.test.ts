@@ -116,6 +116,14 @@ describe('a token of the identity provider', () => {
     expect(await name(await named(`\0${'🦆'.repeat(200)}`, now))).toBe('🦆'.repeat(128))
   })
 
+  test('makes no more than a hundred devices, however many are named', async () => {
+    const token = await provider.token({ sub: 'many devices' })
+    for (let n = 0; n < 103; n += 1) await me(token, { 'x-device-id': `d${n}` })
+    const devices = await devicesOf(token, { 'x-device-id': 'd102' })
+    expect(devices).toHaveLength(100)
+    expect(devices.filter((device) => device.current)).toHaveLength(1)
+  })
+
   test('is of the device in its claim, else the header, else the query, else the default one', async () => {
     const plain = await provider.token({ sub: 'devices' })
     const claimed = await provider.token({ sub: 'devices', device_id: 'claimed' })

@@ -104,6 +104,7 @@ CREATE FUNCTION admit_user(p_user text, p_name text, p_folded text, p_device tex
 RETURNS text LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
   v users;
+  v_is_new boolean;
 BEGIN
   -- An erasure waits until the device is there, so that it signs that out too.
   SELECT * INTO v FROM users u WHERE u.id = p_user FOR KEY SHARE;
@@ -125,6 +126,12 @@ BEGIN
   END IF;
   INSERT INTO devices AS d (user_id, id, expires_at) VALUES (p_user, p_device, now() + p_span)
   ON CONFLICT (user_id, id) DO UPDATE SET last_seen_at = now(), expires_at = excluded.expires_at
-    WHERE d.last_seen_at < now() - interval '10 minutes';
+    WHERE d.last_seen_at < now() - interval '10 minutes'
+  RETURNING xmax = 0 INTO v_is_new;
+  -- A client may name as many as it likes: those longest not seen make room.
+  IF v_is_new THEN
+    DELETE FROM devices d WHERE d.user_id = p_user
+      AND d.id IN (SELECT o.id FROM devices o WHERE o.user_id = p_user ORDER BY o.last_seen_at DESC OFFSET 100);
+  END IF;
   RETURN 'admitted';
 END $$;
