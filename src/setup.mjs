@@ -7,7 +7,7 @@ import { installTestTools } from './setup/test-tools.mjs'
 
 try {
   await installPackages(dirname(dirname(fileURLToPath(import.meta.url))))
-  if (process.argv.includes('--tests')) installTestTools()
+  if (process.argv.includes('--tests')) installTestTools({ hostile: process.argv.includes('--hostile') })
 } catch (error) {
   console.error(error instanceof Error ? error.message : error)
   process.exitCode = 1
