@@ -35,7 +35,8 @@ export async function expedition(
 ): Promise<{ report: string; isAsKnown: boolean }> {
   const findings = new Map<string, Map<string, Finding>>()
   const journeys: Journeys = new Map()
-  const waiting = [...order.boxes]
+  // The longest journey first.
+  const waiting = order.boxes.toSorted((a, b) => paceOf(b) - paceOf(a))
   const work = async () => {
     for (let name = waiting.shift(); name !== undefined; name = waiting.shift()) {
       const travels = order.travellers.map(async (by) => [by, await travel(name, by, origin, order)] as const)
@@ -54,6 +55,8 @@ export async function expedition(
   return { report: [...tables, ...strange].join('\n\n'), isAsKnown: strange.length === 0 }
 }
 
+const paceOf = (name: string) => (name === 'slow-link' ? SLOW_PACE_MS : PACE_MS)
+
 async function tryBox(name: string, origin: Origin, { checks, seconds }: Order) {
   return within(makeBox(name), origin, (box) => runChecks(box, origin, checks, seconds))
 }
@@ -63,11 +66,12 @@ async function travel(name: string, by: string, gateway: Origin, { messages, sec
   if (!traveller) throw new Error(`there is no traveller "${by}", but ${Object.keys(travellers).join(', ')}`)
   const itinerary = {
     messages,
-    paceMs: name === 'slow-link' ? SLOW_PACE_MS : PACE_MS,
+    paceMs: paceOf(name),
     pauseMs: Math.min(seconds, LONGEST_PAUSE_S) * 1_000,
     patienceMs: PATIENCE_MS,
   }
-  return within(makeBox(name), traveller.origin, (box) => takeJourney(box, traveller, itinerary))
+  // Awaited here: the traveller's server goes when this function returns.
+  return await within(makeBox(name), traveller.origin, (box) => takeJourney(box, traveller, itinerary))
 }
 
 async function within<T>(box: Box, origin: Origin, use: (box: Box) => Promise<T>): Promise<T> {

@@ -14,6 +14,8 @@ program=$!
   rm -rf "$folder"
   kill -KILL 0
 ) &
+# The starter may be gone, and with it whoever would read this.
+trap '' PIPE
 wait "$program"
 echo "ended with status $?"
 rm -rf "$folder"

@@ -5,18 +5,19 @@ import { checkSilence, checkSlice, checkStream } from './streams.ts'
 
 type Check = (trial: Trial) => Promise<Finding>
 
-/** What is tried through each box, by the columns of the matrix: these one after the other, as they fill a slow line … */
+/** What is tried through each box, by the columns of the matrix: these one after the other, to be quick … */
 const quickChecks = {
   sse: (trial) => checkStream(trial, 'as=sse'),
   octet: (trial) => checkStream(trial, 'as=octet'),
   slices: checkSlice,
   poll: checkReleasedPoll,
   POST: checkPost,
-  'POST 1.2 MB': checkLargePost,
   'POST chunked': checkChunkedPost,
+  // Last, as it fills the buffer of a slow line.
+  'POST 1.2 MB': checkLargePost,
 } satisfies Record<string, Check>
 
-/** … then these beside each other: they wait. */
+/** … and before that these, beside each other: they wait. */
 export const patientChecks = {
   'poll 25 s': checkQuietPoll,
   'silent 15 s': (trial) => checkSilence(trial, 15),

@@ -52,7 +52,7 @@ export async function checkKeepAlive(trial: Trial): Promise<Finding> {
     const second = await send().catch((error: Error) => error)
     if (second instanceof Error)
       return found(second.name === 'AbortError' ? 'dropped' : 'cut', second.message)
-    return second === first ? found('passes') : found('cut', 'meanwhile')
+    return second === first ? found('passes', 'kept') : found('cut', 'meanwhile')
   } finally {
     agent.destroy()
   }

@@ -20,7 +20,7 @@ export async function runChecks(
     if (!finding) throw new Error(`there is no check "${name}", but ${Object.keys(checks).join(', ')}`)
     findings.set(name, await finding.catch((error: Error) => found('stalls', error.message)))
   }
-  for (const name of names) if (!(name in patientChecks)) await run(name)
   await Promise.all(names.filter((name) => name in patientChecks).map(run))
+  for (const name of names) if (!(name in patientChecks)) await run(name)
   return findings
 }

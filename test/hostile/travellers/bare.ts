@@ -14,15 +14,15 @@ const SEND_LIMIT_MS = 10_000
 const SEND_RETRY_MS = 1_000
 
 /** A client that knows one way to read and keeps to it: `EventSource`. */
-export const makeEventSource: MakeTraveller = async (origin) =>
-  bare('EventSource', origin, followByEventSource)
+export const makeEventSource: MakeTraveller = (origin) => bare('EventSource', origin, followByEventSource)
 
 /** A client that knows one way to read and keeps to it: the long-poll of 25 s. */
-export const makeLongPoll: MakeTraveller = async (origin) => bare('long-poll', origin, followByPolls)
+export const makeLongPoll: MakeTraveller = (origin) => bare('long-poll', origin, followByPolls)
 
-function bare(name: string, origin: Origin, follow: Follow): Traveller {
-  const start = async (box: Box) => travel(box, await meet(origin), follow)
-  return { name, origin, start, async [Symbol.asyncDispose]() {} }
+async function bare(name: string, origin: Origin, follow: Follow): Promise<Traveller> {
+  const meeting = await meet(origin)
+  const start = (box: Box) => travel(box, meeting, follow)
+  return { name, origin, start, [Symbol.asyncDispose]: () => meeting.end() }
 }
 
 async function travel(box: Box, meeting: Meeting, follow: Follow): Promise<Journey> {
@@ -45,7 +45,7 @@ async function travel(box: Box, meeting: Meeting, follow: Follow): Promise<Journ
     send: (text) => under.push(sendUntilTaken(box, agent, meeting, text, signal)),
     async stop() {
       ending.abort()
-      await Promise.all([...under, meeting.end()])
+      await Promise.all(under)
       agent.destroy()
     },
   }
