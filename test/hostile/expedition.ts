@@ -1,14 +1,14 @@
+import { setTimeout as pause } from 'node:timers/promises'
 import type { Box, Origin } from './box.ts'
-import type { Finding } from './checks/finding.ts'
 import { runChecks } from './checks/run-checks.ts'
 import { takeJourney } from './journey.ts'
-import { deviations } from './known.ts'
 import { makeBox } from './lab.ts'
-import { findingsTable, type Journeys, journeysTable } from './report.ts'
+import type { Findings, Journeys } from './report.ts'
 import { travellers } from './travellers/travellers.ts'
 
 /** So many boxes at the same time leave two cores quiet enough for lags to be the boxes'. */
 const AT_ONCE = 5
+const STAGGER_MS = 3_000
 const PACE_MS = 100
 /** On a line of 50 kbit/s a message and its answer alone take 300 ms. */
 const SLOW_PACE_MS = 1_000
@@ -28,31 +28,31 @@ export type Order = {
   progress: (line: string) => void
 }
 
+/** What came of it, by box; what could not be tried has a sentence in `failures`. */
+export type Expedition = { findings: Findings; journeys: Journeys; failures: readonly string[] }
+
 /** Tries and travels all boxes ordered in front of the gateway of `origin`. */
-export async function expedition(
-  origin: Origin,
-  order: Order,
-): Promise<{ report: string; isAsKnown: boolean }> {
-  const findings = new Map<string, Map<string, Finding>>()
+export async function expedition(origin: Origin, order: Order): Promise<Expedition> {
+  const findings: Findings = new Map()
   const journeys: Journeys = new Map()
+  const failures: string[] = []
+  const visit = async (name: string) => {
+    const travels = order.travellers.map(async (by) => [by, await travel(name, by, origin, order)] as const)
+    const [found, ...outcomes] = await Promise.all([tryBox(name, origin, order), ...travels])
+    findings.set(name, found)
+    journeys.set(name, new Map(outcomes))
+    order.progress(`${name} is done`)
+  }
   // The longest journey first.
   const waiting = order.boxes.toSorted((a, b) => paceOf(b) - paceOf(a))
-  const work = async () => {
-    for (let name = waiting.shift(); name !== undefined; name = waiting.shift()) {
-      const travels = order.travellers.map(async (by) => [by, await travel(name, by, origin, order)] as const)
-      const [found, ...outcomes] = await Promise.all([tryBox(name, origin, order), ...travels])
-      findings.set(name, found)
-      journeys.set(name, new Map(outcomes))
-      order.progress(`${name} is done`)
-    }
+  const work = async (_: unknown, index: number) => {
+    // Not all at once: signing up is work, and would be seen in the others' first message.
+    await pause(index * STAGGER_MS)
+    for (let name = waiting.shift(); name !== undefined; name = waiting.shift())
+      await visit(name).catch((error: Error) => failures.push(`${name}: ${error.message}`))
   }
-  await Promise.all(Array.from({ length: AT_ONCE }, work))
-  const strange = order.boxes.flatMap((name) => deviations(name, findings.get(name) ?? new Map()))
-  const tables = [
-    ...(order.checks.length > 0 ? [findingsTable(order.boxes, order.checks, findings)] : []),
-    ...(order.travellers.length > 0 ? [journeysTable(order.boxes, journeys)] : []),
-  ]
-  return { report: [...tables, ...strange].join('\n\n'), isAsKnown: strange.length === 0 }
+  await Promise.all(Array.from({ length: AT_ONCE }).map(work))
+  return { findings, journeys, failures }
 }
 
 const paceOf = (name: string) => (name === 'slow-link' ? SLOW_PACE_MS : PACE_MS)

@@ -18,6 +18,8 @@ export type Itinerary = {
 
 /** What became of a journey. Times in ms, as the near end saw them; `undefined` where nothing came. */
 export type Outcome = {
+  /** Texts in each direction. */
+  messages: number
   rungs: readonly string[]
   /** From the start on a fresh profile to the first message. */
   firstMessageMs: number | undefined
@@ -81,6 +83,7 @@ function judge({ received, sent }: Journey, { begun, down, up, said, rungs, mess
   }
   const [first] = received
   return {
+    messages,
     rungs,
     firstMessageMs: first && first.at - begun,
     lag: lags.count === 0 ? undefined : lags.summary(),

@@ -1,14 +1,17 @@
 import type { Finding } from './checks/finding.ts'
 import type { Outcome } from './journey.ts'
 
-/** Outcomes by box and traveller. */
+/** By box and check. */
+export type Findings = Map<string, ReadonlyMap<string, Finding>>
+
+/** By box and traveller. */
 export type Journeys = Map<string, ReadonlyMap<string, Outcome>>
 
 /** What each box did to each check, as Markdown. */
 export function findingsTable(
   boxes: readonly string[],
   checks: readonly string[],
-  findings: ReadonlyMap<string, ReadonlyMap<string, Finding>>,
+  findings: Findings,
 ): string {
   const rows = boxes.map((box) => [
     box,

@@ -4,11 +4,14 @@ import { GatewayProcess } from '../support/gateway-process.ts'
 import { startPostgres } from '../support/postgres.ts'
 import { checks } from './checks/checks.ts'
 import { expedition } from './expedition.ts'
+import { deviations } from './known.ts'
 import { boxNames } from './lab.ts'
 import { openOrigin } from './origin.ts'
+import { picture } from './picture.ts'
+import { findingsTable, journeysTable } from './report.ts'
 import { travellers } from './travellers/travellers.ts'
 
-const USAGE = `usage: npm run hostile -- [box …] [--seconds 70] [--messages 200] [--out matrix.md]
+const USAGE = `usage: npm run hostile -- [box …] [--seconds 70] [--messages 200] [--out matrix.md] [--picture matrix.svg]
                       [--checks a,b] [--travellers a,b]        "" for none, all if left out
 boxes       ${boxNames.join(', ')}
 checks      ${Object.keys(checks).join(', ')}
@@ -23,6 +26,7 @@ const { values, positionals } = parseArgs({
     checks: { type: 'string', default: Object.keys(checks).join() },
     travellers: { type: 'string', default: Object.keys(travellers).join() },
     out: { type: 'string' },
+    picture: { type: 'string' },
   },
 })
 const list = (text: string) => text.split(',').filter((each) => each !== '')
@@ -54,10 +58,17 @@ async function run(): Promise<boolean> {
   await using postgres = await startPostgres()
   await using gateway = new GatewayProcess({ DATABASE_URL: postgres.url })
   await using origin = await openOrigin(await gateway.url())
-  const { report, isAsKnown } = await Promise.race([expedition(origin, order), interrupted])
-  console.log(`\n${report}`)
-  if (values.out !== undefined) await writeFile(values.out, `${report}\n`)
-  return isAsKnown
+  const { findings, journeys, failures } = await Promise.race([expedition(origin, order), interrupted])
+  const tables = [
+    ...(order.checks.length > 0 ? [findingsTable(order.boxes, order.checks, findings)] : []),
+    ...(order.travellers.length > 0 ? [journeysTable(order.boxes, journeys)] : []),
+  ]
+  const strange = [...findings].flatMap(([box, its]) => deviations(box, its))
+  console.log(['', ...tables, ...failures, ...strange].join('\n\n'))
+  if (values.out !== undefined) await writeFile(values.out, `${tables.join('\n\n')}\n`)
+  if (values.picture !== undefined)
+    await writeFile(values.picture, picture(order.boxes, order.travellers, journeys))
+  return failures.length === 0 && strange.length === 0
 }
 
 const isGood = await run().catch((error: Error) => console.error(error.stack))

@@ -26,7 +26,8 @@ export async function checkStream(trial: Trial, query: string): Promise<Finding>
 export async function checkSlice(trial: Trial): Promise<Finding> {
   using curl = new Curl(trial.box, '/v1/events?as=octet&limit=1&after=0', as(trial))
   if (await curl.ends(AT_ONCE_MS)) {
-    if (curl.status !== 200) return found('refused', String(curl.status ?? curl.complaint))
+    if (curl.status === undefined) return found('cut', curl.complaint)
+    if (curl.status !== 200) return found('refused', String(curl.status))
     return curl.body.includes('conversation.created') ? found('passes', curl.age) : found('stalls')
   }
   return found(curl.body.includes('conversation.created') ? 'dropped' : 'stalls')
