@@ -21,7 +21,7 @@ const known: Readonly<Record<string, Readonly<Record<string, Verdict | undefined
   mitmproxy: { sse: 'held', octet: 'held', 'silent 15 s': 'held', 'silent 50 s': 'held' },
   tinyproxy: { 'keep-alive': 'cut' },
   nat: { 'silent 50 s': 'dropped', 'keep-alive': 'dropped' },
-  // The cut may fall anywhere, and the slow line's buffer be full of anything.
+  // The cut may fall anywhere.
   cutter: {
     sse: undefined,
     octet: undefined,
@@ -34,7 +34,7 @@ const known: Readonly<Record<string, Readonly<Record<string, Verdict | undefined
     'silent 50 s': undefined,
     'keep-alive': undefined,
   },
-  'slow-link': { 'POST 1.2 MB': undefined, 'keep-alive': undefined },
+  'slow-link': { 'POST 1.2 MB': 'stalls' },
 }
 
 /** What a box did that it is not known for, a sentence each. Its times hold where it was watched for over a minute. */
