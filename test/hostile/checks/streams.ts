@@ -16,6 +16,7 @@ export async function checkStream(trial: Trial, query: string): Promise<Finding>
   const sent = performance.now()
   await trial.write('first')
   if (await curl.shows('"first"', AT_ONCE_MS)) return found('passes', performance.now() - sent)
+  if (curl.hasEnded) return found('cut', curl.complaint)
   await trial.write('second')
   if (await curl.shows('"first"', HELLO_MS)) return found('one behind')
   await trial.reader.call('DELETE', '/v1/sessions/current')
