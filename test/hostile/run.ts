@@ -1,11 +1,10 @@
 import { writeFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
-import { GatewayProcess } from '../support/gateway-process.ts'
-import { startPostgres } from '../support/postgres.ts'
 import { checks } from './checks/checks.ts'
 import { expedition } from './expedition.ts'
 import { deviations } from './known.ts'
 import { boxNames } from './lab.ts'
+import { startLabServer } from './lab-server.ts'
 import { openOrigin } from './origin.ts'
 import { picture } from './picture.ts'
 import { findingsTable, journeysTable } from './report.ts'
@@ -55,9 +54,8 @@ const interrupted = new Promise<never>((_, reject) => {
 
 /** Returns whether every box does what it is known for. */
 async function run(): Promise<boolean> {
-  await using postgres = await startPostgres()
-  await using gateway = new GatewayProcess({ DATABASE_URL: postgres.url })
-  await using origin = await openOrigin(await gateway.url())
+  await using server = await startLabServer()
+  await using origin = await openOrigin(server.url)
   const { findings, journeys, failures } = await Promise.race([expedition(origin, order), interrupted])
   const tables = [
     ...(order.checks.length > 0 ? [findingsTable(order.boxes, order.checks, findings)] : []),
