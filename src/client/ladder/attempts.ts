@@ -1,0 +1,54 @@
+import type { Draft } from './draft.ts'
+import type { Rung } from './rungs.ts'
+import { FAILURES_A_MINUTE, FIRST_BACKOFF_MS, LONGEST_BACKOFF_MS, MINUTE_MS } from './timing.ts'
+
+/** Opens an attempt and returns its number. */
+export function open(
+  draft: Draft,
+  rung: Rung,
+  more: { wait?: number; limit?: number; padding?: number },
+): number {
+  const attempt = ++draft.state.attempts
+  draft.effects.push({ type: 'open', attempt, rung, wait: 0, limit: 100, padding: 0, ...more })
+  return attempt
+}
+
+/** Notes a failed attempt. Returns when the next may be made: full jitter, or what the server asked for and a little. */
+export function fail(draft: Draft, failuresInARow: number, retryAfterMs = 0): number {
+  const { state, now, random } = draft
+  state.failures = [...state.failures.filter((at) => at > now - MINUTE_MS), now]
+  const ceiling = Math.min(LONGEST_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** failuresInARow)
+  const pause = retryAfterMs > 0 ? retryAfterMs + random() * FIRST_BACKOFF_MS : 50 + random() * ceiling
+  const allowedAt =
+    state.failures.length < FAILURES_A_MINUTE
+      ? now
+      : (state.failures.at(-FAILURES_A_MINUTE) ?? now) + MINUTE_MS
+  return Math.max(now + pause, allowedAt)
+}
+
+/** Leaves whatever attempt is open. */
+export function close(draft: Draft): void {
+  const { state, now } = draft
+  const { stream } = state
+  if (stream.attempt > 0) draft.effects.push({ type: 'close', attempt: stream.attempt })
+  if (stream.phase === 'proven') stream.lostAt = now
+  stream.attempt = 0
+  stream.phase = 'pausing'
+  state.owed = undefined
+  state.doubtAt = undefined
+}
+
+export function pauseUntil({ state }: Draft, until: number): void {
+  if (state.stream.phase !== 'resting') state.stream.phase = 'pausing'
+  state.stream.until = until
+}
+
+/** A poll without a wait as soon as may be: to see what is there, or whether the network is. */
+export function askNow({ state, now }: Draft): void {
+  const { poll } = state
+  if (poll.phase === 'asking') return
+  // Pauses that failures or the server called for are kept.
+  if (poll.failures > 0) return
+  poll.phase = 'pausing'
+  poll.until = now
+}

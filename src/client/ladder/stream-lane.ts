@@ -1,0 +1,169 @@
+import { askNow, close, fail, open, pauseUntil } from './attempts.ts'
+import { greetingDueAt, silentAt } from './deadlines.ts'
+import type { Draft, Failure } from './draft.ts'
+import { blame, learnAge, onOverdue, oweEvent } from './evidence.ts'
+import { climb, planClimb, settle } from './rung-changes.ts'
+import { EXPECTED_MS, FAULTS, FORGIVEN_MS, STABLE_MS, VERDICT_MS, WITNESS_MS } from './timing.ts'
+
+const SLICE_EVENTS = 100
+/** For boxes that hold back the first bytes of an answer: sent along when a greeting was missing. */
+const PADDING_BYTES = 2_048
+
+export function onStreamHello(draft: Draft, heartbeatMs: number): void {
+  const { stream } = draft.state
+  stream.heartbeatMs = heartbeatMs
+  stream.heardAt = draft.now
+  if (stream.phase === 'opening') stream.phase = 'greeted'
+}
+
+/** Anything that the server wrote behind the greeting. */
+export function onStreamSign(draft: Draft): void {
+  const { state, now } = draft
+  const { stream } = state
+  stream.heardAt = now
+  state.doubtAt = undefined
+  if (now - stream.since >= FORGIVEN_MS) state.faults = 0
+  // A slice is proven by its end alone: what holds streams back passes its bytes then.
+  if (stream.phase === 'greeted' && stream.rung !== 'sse-slices') prove(draft)
+}
+
+export function onStreamEvent(draft: Draft, id: number): void {
+  const { state, now } = draft
+  const { stream } = state
+  if (id > state.highest) {
+    state.highest = id
+    state.activeAt = now
+  }
+  stream.streamed = Math.max(stream.streamed, id)
+  if (state.owed && stream.streamed >= state.owed.id) state.owed = undefined
+  if (state.witnessAt <= now + EXPECTED_MS) scheduleWitness(draft)
+  onStreamSign(draft)
+}
+
+/** The server ends the stream, and says when to come again: nobody's fault. */
+export function onBye(draft: Draft, reason: string, retryMs: number): void {
+  const { state, now } = draft
+  close(draft)
+  state.reason = reason
+  const soon = reason === 'ticket_expired' || reason === 'token_expired' || reason === 'gap'
+  pauseUntil(draft, soon ? fail(draft, state.stream.failures++) : now + Math.max(retryMs, 500))
+}
+
+/** A whole slice; a stream without a limit that ends without a word was cut. */
+export function onStreamEnd(draft: Draft): void {
+  const { state, now } = draft
+  const { stream } = state
+  if (stream.rung !== 'sse-slices' || stream.phase === 'opening') {
+    onStreamFailure(draft, { fault: 'broken', reason: 'the stream ended' })
+    return
+  }
+  if (stream.phase === 'greeted') prove(draft)
+  state.faults = 0
+  stream.since = now
+  stream.heardAt = now
+  openAttempt(draft)
+}
+
+export function onStreamFailure(draft: Draft, { fault, retryAfterMs, reason }: Failure): void {
+  const { state, now } = draft
+  const { stream } = state
+  const age = now - stream.since
+  const wasProven = stream.phase === 'proven'
+  close(draft)
+  state.reason = reason
+  if (wasProven && age >= STABLE_MS && stream.rung !== 'sse-slices') {
+    learnAge(draft, age)
+    // Cut behind a good life: it is opened again nearly at once.
+    stream.failures = 0
+  } else if (fault !== 'busy' && fault !== 'auth') blame(draft, fault === 'refused' ? FAULTS : 1)
+  const until = fail(draft, stream.failures++, retryAfterMs)
+  const isGrave = state.faults + (state.pending?.weight ?? 0) >= FAULTS
+  pauseUntil(draft, isGrave ? Math.max(until, now + VERDICT_MS) : until)
+}
+
+/** The timers of this lane. */
+export function runStream(draft: Draft): void {
+  const { state, now } = draft
+  const { stream } = state
+  if (stream.phase === 'resting' && now >= stream.until && state.isVisible) climb(draft)
+  if (stream.phase === 'pausing' && now >= stream.until && state.hasCursor) openAttempt(draft)
+  if (stream.attempt === 0) return
+  if (stream.phase === 'proven') {
+    runProven(draft)
+  } else if (now >= greetingDueAt(draft.state)) {
+    onStreamFailure(draft, { fault: 'late', reason: `no event through ${stream.rung} in time` })
+    askNow(draft)
+  }
+}
+
+function runProven(draft: Draft): void {
+  const { state, now } = draft
+  const { stream, owed } = state
+  if (owed && now >= owed.until) onOverdue(draft, owed)
+  else if (state.isVisible && now >= state.climbAt) climb(draft)
+  else if (now >= stream.since + state.maxAge) {
+    close(draft)
+    openAttempt(draft)
+  } else compare(draft)
+}
+
+/** Whether a proven stream is one to rely on. */
+function compare(draft: Draft): void {
+  const { state, now } = draft
+  const { stream } = state
+  if (now >= silentAt(state) && state.doubtAt === undefined) {
+    state.doubtAt = now
+    askNow(draft)
+  }
+  if (stream.rung !== state.rung && now - stream.provenAt >= STABLE_MS) settle(draft)
+  if (now >= state.witnessAt) {
+    scheduleWitness(draft)
+    askNow(draft)
+  }
+}
+
+function prove(draft: Draft): void {
+  const { state, now } = draft
+  const { stream } = state
+  stream.phase = 'proven'
+  stream.provenAt = now
+  stream.failures = 0
+  state.hasWorked = true
+  state.isDown = false
+  state.pending = undefined
+  state.witnesses = 0
+  if (state.highest > stream.streamed) oweEvent(draft, state.highest)
+  scheduleWitness(draft)
+  if (stream.rung === state.rung) {
+    draft.effects.push({ type: 'remember', rung: state.rung })
+    planClimb(draft)
+  }
+  if (stream.rung === 'sse-slices') stream.since = now
+}
+
+function scheduleWitness({ state, now, random }: Draft): void {
+  const pause = WITNESS_MS[Math.min(state.witnesses, WITNESS_MS.length - 1)] ?? 0
+  state.witnesses += 1
+  state.witnessAt = now + pause * (0.75 + random() / 2)
+}
+
+function openAttempt(draft: Draft): void {
+  const { state, now } = draft
+  const { stream } = state
+  const isSlices = stream.rung === 'sse-slices'
+  const padding = stream.failures % 2 === 1 ? PADDING_BYTES : 0
+  stream.attempt = open(draft, stream.rung, { padding, ...(isSlices && { limit: SLICE_EVENTS }) })
+  if (!(isSlices && stream.phase === 'proven')) stream.phase = 'opening'
+  stream.since = now
+  stream.heardAt = now
+  stream.streamed = state.highest
+  state.owed = undefined
+}
+
+/** A poll was answered while the stream stayed silent: that one is dead. */
+export function judgeSilence(draft: Draft, pollSince: number): void {
+  const { state } = draft
+  if (state.doubtAt === undefined || pollSince < state.doubtAt || state.stream.phase !== 'proven') return
+  state.doubtAt = undefined
+  onStreamFailure(draft, { fault: 'late', reason: 'the stream fell silent' })
+}
