@@ -5,7 +5,7 @@ import { type Box, CLEAN } from './ladder/box.ts'
 import { broken, brokenSteady, restarts, roughJourney, steadyJourney } from './ladder/journeys.ts'
 import { Traveller } from './ladder/traveller.ts'
 
-const SEEDS = 60
+const SEEDS = 200
 const seeds = Array.from({ length: SEEDS }, (_, index) => index + 1)
 
 /** What is broken by which seed: a seed plays the same journey again. */

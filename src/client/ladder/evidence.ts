@@ -49,11 +49,11 @@ export function onOverdue(draft: Draft, owed: { id: number; until: number; since
   else pauseUntil(draft, fail(draft, state.stream.failures++))
 }
 
-/** Two cuts at one age are a time-out on the way: from then on the stream is renewed before it. */
+/** Three cuts at one age are a time-out on the way: from then on the stream is renewed before it. */
 export function learnAge({ state }: Draft, age: number): void {
-  const last = state.cutAges.at(-1)
-  if (last !== undefined && isSameAge(last, age)) {
-    const soonest = Math.min(last, age)
+  const [before, last] = state.cutAges
+  if (before !== undefined && last !== undefined && isSameAge(before, age) && isSameAge(last, age)) {
+    const soonest = Math.min(before, last, age)
     state.maxAge = Math.max(SHORTEST_AGE_MS, soonest - Math.max(SAME_AGE_MS, soonest * SAME_AGE))
   }
   state.cutAges = [...state.cutAges.slice(-1), age]

@@ -5,13 +5,14 @@ import { confirmFaults, isSameAge, oweEvent } from './evidence.ts'
 import { changeRung } from './rung-changes.ts'
 import { isStream } from './rungs.ts'
 import type { State } from './state.ts'
-import { judgeSilence } from './stream-lane.ts'
+import { judgeSilence, reopenStream } from './stream-lane.ts'
 import {
   BRIDGE_WAIT_SECONDS,
   POLL_GAP_MS,
   POLL_PAUSE_MS,
   SAME_AGE_MS,
   SHORTEST_WAIT_SECONDS,
+  SLOWEST_RTT_MS,
 } from './timing.ts'
 
 type Answered = { highest: number; events: number; hasMore: boolean }
@@ -56,6 +57,7 @@ export function onPollAnswer(draft: Draft, { highest, events, hasMore }: Answere
   const tookMs = now - poll.since
   if (poll.wait === 0) state.rtt += (tookMs - state.rtt) * 0.3
   poll.attempt = 0
+  if (poll.failures > 0) reopenStream(draft, poll.since)
   poll.failures = 0
   poll.phase = 'idle'
   state.isDown = false
@@ -105,7 +107,7 @@ export function onPollFailure(draft: Draft, { fault, retryAfterMs, reason }: Fai
     // What hung says nothing about when it died: half the wait is tried next.
     state.pollCuts = [...state.pollCuts.slice(-2), fault === 'late' ? (poll.wait * 1_000) / 2 : age]
     state.hasUnconfirmedCut = true
-  } else if (fault === 'late') state.rtt = Math.min(state.rtt * 2, 5_000)
+  } else if (fault === 'late') state.rtt = Math.min(state.rtt * 2, SLOWEST_RTT_MS)
   if (!wasPatient) {
     state.hasUnconfirmedCut = false
     state.isDown = state.stream.phase !== 'proven'

@@ -27,6 +27,8 @@ export type StreamLane = {
   heartbeatMs: number
   /** The highest event id that it brought, or began behind. */
   streamed: number
+  /** The age at which the last one was cut, until it shows that this was no outage. */
+  cutAge: number
   /** Since when no stream has been proven. */
   lostAt: number
   /** Failures in a row, for the back-off. */
@@ -122,6 +124,7 @@ export function initialState({ rungs, remembered, hasCursor, isVisible }: Option
       heartbeatMs: 0,
       provenAt: 0,
       streamed: 0,
+      cutAge: 0,
       lostAt: 0,
     },
     poll: { ...lane, phase: 'idle', wait: 0 },

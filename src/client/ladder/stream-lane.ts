@@ -3,7 +3,17 @@ import { greetingDueAt, silentAt } from './deadlines.ts'
 import type { Draft, Failure } from './draft.ts'
 import { blame, learnAge, onOverdue, oweEvent } from './evidence.ts'
 import { climb, planClimb, settle } from './rung-changes.ts'
-import { EXPECTED_MS, FAULTS, FORGIVEN_MS, STABLE_MS, VERDICT_MS, WITNESS_MS } from './timing.ts'
+import {
+  BACK_WITHIN_MS,
+  EXPECTED_MS,
+  FAILURES_A_MINUTE,
+  FAULTS,
+  FIRST_BACKOFF_MS,
+  FORGIVEN_MS,
+  STABLE_MS,
+  VERDICT_MS,
+  WITNESS_MS,
+} from './timing.ts'
 
 const SLICE_EVENTS = 100
 /** For boxes that hold back the first bytes of an answer: sent along when a greeting was missing. */
@@ -72,7 +82,7 @@ export function onStreamFailure(draft: Draft, { fault, retryAfterMs, reason }: F
   close(draft)
   state.reason = reason
   if (wasProven && age >= STABLE_MS && stream.rung !== 'sse-slices') {
-    learnAge(draft, age)
+    stream.cutAge = age
     // Cut behind a good life: it is opened again nearly at once.
     stream.failures = 0
   } else if (fault !== 'busy' && fault !== 'auth') blame(draft, fault === 'refused' ? FAULTS : 1)
@@ -125,6 +135,8 @@ function compare(draft: Draft): void {
 function prove(draft: Draft): void {
   const { state, now } = draft
   const { stream } = state
+  if (stream.cutAge > 0 && now - stream.lostAt < BACK_WITHIN_MS) learnAge(draft, stream.cutAge)
+  stream.cutAge = 0
   stream.phase = 'proven'
   stream.provenAt = now
   stream.failures = 0
@@ -166,4 +178,16 @@ export function judgeSilence(draft: Draft, pollSince: number): void {
   if (state.doubtAt === undefined || pollSince < state.doubtAt || state.stream.phase !== 'proven') return
   state.doubtAt = undefined
   onStreamFailure(draft, { fault: 'late', reason: 'the stream fell silent' })
+}
+
+/** The network is back: a stream that was asked for while it was away is asked for anew, and nobody's fault. */
+export function reopenStream(draft: Draft, since: number): void {
+  const { state, now } = draft
+  const { stream } = state
+  if (stream.phase === 'opening' && stream.since < since) close(draft)
+  if (stream.phase !== 'pausing') return
+  stream.failures = 0
+  // Many failures lately: the pause that bounds them stays.
+  if (state.failures.length > FAILURES_A_MINUTE / 2) return
+  pauseUntil(draft, Math.min(stream.until, now + draft.random() * FIRST_BACKOFF_MS))
 }

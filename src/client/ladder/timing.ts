@@ -8,6 +8,9 @@ export const LONGEST_ANSWER_MS = 20_000
 /** What is taken for a round trip until one was measured. */
 export const FIRST_RTT_MS = 500
 
+/** Answers that do not come may be slow ones: more is not waited for than four of this. */
+export const SLOWEST_RTT_MS = 2_000
+
 /** What streams are asked to beat at: a stream that falls silent is found out within ten seconds. */
 export const HEARTBEAT_SECONDS = 7
 /** What the server writes right behind the greeting comes so soon, or two round trips later, or is held back. */
@@ -26,7 +29,7 @@ export const DRIFT_MS = 2_000
 /** A stream cut younger than this has failed; one that lives longer may carry alone. */
 export const STABLE_MS = 8_000
 /** Bytes at this age prove that a stream flows: what it did wrong before is forgotten. */
-export const FORGIVEN_MS = 15_000
+export const FORGIVEN_MS = 12_000
 /** So many faults in a row, each confirmed by a poll, make a rung unfit. */
 export const FAULTS = 2
 
@@ -42,11 +45,13 @@ export const POLL_PAUSE_MS = 2_000
 /** Long-polls that are answered at once are asked no closer than this. */
 export const POLL_GAP_MS = 150
 
+/** A cut after which the stream is back within this was a cut, not an outage. */
+export const BACK_WITHIN_MS = 3_000
 /** Two cuts at ages so close to each other (share, or at least the second) are one time-out on the way. */
 export const SAME_AGE = 0.15
 export const SAME_AGE_MS = 2_000
 /** Streams are not rotated more often than this; whatever cuts earlier makes the rung unfit. */
-export const SHORTEST_AGE_MS = 10_000
+export const SHORTEST_AGE_MS = 20_000
 
 /** A proven stream is compared with a poll after these, then every last one. */
 export const WITNESS_MS = [5_000, 30_000, 300_000]
