@@ -1,0 +1,64 @@
+import type { Failure } from './ladder/draft.ts'
+
+/** What a request came to: what the server said, or why there is no such thing. */
+export type Answer =
+  | { ok: true; status: number; body: unknown }
+  | ({ ok: false; status: number; code: string; isOurs: boolean } & Failure)
+
+/** What the network did: there was no answer, or it was not whole. */
+export function noAnswer(reason: string): Answer & { ok: false } {
+  return { ok: false, status: 0, code: '', isOurs: false, fault: 'broken', reason }
+}
+
+/**
+ * The one place that says what an answer means. Anything that is not JSON was written by something on the way, whatever
+ * its status: a captive portal, a block page, a proxy's own error. Only `application/problem+json` is the server's refusal.
+ */
+export function classify(status: number, headers: Headers, text: string): Answer {
+  const body = parseJson(text)
+  const type = headers.get('content-type') ?? ''
+  if (status >= 200 && status < 300) {
+    if (status === 204) return { ok: true, status, body: undefined }
+    if (typeof body === 'object' && body !== null) return { ok: true, status, body }
+    return noAnswer(text === '' ? 'an empty answer' : `an answer that is not ours (${type || 'no type'})`)
+  }
+  const { code, detail } = (body ?? {}) as { code?: unknown; detail?: unknown }
+  const isOurs = type.includes('problem+json') && typeof code === 'string'
+  return {
+    ok: false,
+    status,
+    code: isOurs ? String(code) : '',
+    isOurs,
+    ...refusal(status, isOurs, headers.get('retry-after')),
+    reason: isOurs ? String(detail) : `${status} from something on the way`,
+  }
+}
+
+function refusal(status: number, isOurs: boolean, retryAfter: string | null): Omit<Failure, 'reason'> {
+  if (isOurs && status === 401) return { fault: 'auth' }
+  if (status === 429 || status === 503) return { fault: 'busy', retryAfterMs: retryAfterMs(retryAfter) }
+  // A gateway on the way that has no server behind it has refused nothing.
+  return { fault: status >= 500 ? 'broken' : 'refused' }
+}
+
+/** Milliseconds, at most ten minutes; a header that is no number counts as none. */
+function retryAfterMs(header: string | null): number | undefined {
+  const seconds = Number(header)
+  return header !== null && seconds > 0 ? Math.min(seconds, 600) * 1_000 : undefined
+}
+
+/** JSON, or nothing if it is none. */
+export function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+/** Whether repeating the same request may mend it: the failure is the network's, the moment's or the token's. */
+export function mayMend({ status, isOurs, code }: Answer & { ok: false }): boolean {
+  if (status === 413 || status === 414) return false
+  if (!isOurs) return true
+  return status >= 500 || [401, 408, 425, 429].includes(status) || code === 'request_in_progress'
+}

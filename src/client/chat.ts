@@ -1,0 +1,208 @@
+import type { Message } from '../protocol/types.ts'
+import { Connection, type InboxEvent, type PassingEvent, type Reset } from './connection.ts'
+import { Credentials, type GetToken } from './credentials.ts'
+import { whoIsCalling } from './identity.ts'
+import type { Status as LadderStatus } from './ladder/draft.ts'
+import { RUNGS, type Rung } from './ladder/rungs.ts'
+import { Lag } from './lag.ts'
+import { Lease } from './lease.ts'
+import { Listeners } from './listeners.ts'
+import { Outbox, type OutboxItem, type SendOptions } from './outbox.ts'
+import { pause } from './pause.ts'
+import { Reading } from './reading.ts'
+import { type Fetch, Requests } from './requests.ts'
+import { type ClientStorage, defaultStorage } from './storage.ts'
+import { surroundings } from './surroundings.ts'
+import type { EventSourceClass } from './transports.ts'
+
+export type ConnectOptions = {
+  /** The gateway's address, such as `https://chat.example.org`. */
+  url: string
+  /** Gives an access token; with `refresh` one other than the last. Without it the caller is known by its cookie. */
+  getToken?: GetToken
+  cookie?: true
+  /** Reads on behind this cursor; '0' from the oldest event kept. Without it, from where this device was. */
+  after?: string
+  /** Keeps the outbox and the rung that worked: IndexedDB in browsers, else memory, unless something else is given. */
+  storage?: ClientStorage
+  fetch?: Fetch
+  /** The class to use for native event streams; `null` for none. */
+  EventSource?: EventSourceClass | null
+}
+
+export type Status = LadderStatus & { lagMs: number }
+
+export type ChatEvents = {
+  event: InboxEvent
+  passing: PassingEvent
+  status: Status
+  reset: Reset
+  outbox: OutboxItem[]
+}
+
+/** A rung is remembered for a day. */
+const REMEMBERED_MS = 24 * 3_600_000
+
+const STORAGE_MS = 300
+
+/** A client of one inbox: `connect()` makes one. */
+export class Chat {
+  readonly #reading: Reading
+  readonly #outbox: Outbox
+  readonly #storage: ClientStorage
+  readonly #lag = new Lag()
+  readonly #listeners = new Listeners<ChatEvents>()
+  readonly #surroundings = surroundings()
+  readonly #closing = new AbortController()
+  readonly #requests: Requests
+  readonly #user: Promise<string>
+  readonly #lease: Lease
+  readonly #options: ConnectOptions
+  #connection: Connection | undefined
+  #status: Status = { state: 'connecting', transport: 'long-poll', reason: '', lagMs: 0 }
+
+  constructor(options: ConnectOptions) {
+    this.#options = options
+    const credentials = new Credentials(options.getToken)
+    this.#requests = new Requests(
+      options.url,
+      credentials,
+      options.fetch ?? ((url, init) => fetch(url, init)),
+    )
+    this.#reading = new Reading(options.after)
+    this.#storage = options.storage ?? defaultStorage()
+    this.#user = whoIsCalling(this.#requests, this.#closing.signal)
+    this.#user.catch(() => {})
+    this.#outbox = new Outbox(
+      this.#requests,
+      this.#storage,
+      this.#user.then((user) => `${options.url} ${user} outbox `),
+      (message) => {
+        // Its event must come; if the stream does not bring it, the stream is asked why.
+        if (message) this.#connection?.give({ type: 'expect' })
+        this.#listeners.emit('outbox', this.#outbox.items)
+      },
+    )
+    this.#lease = new Lease(this.#requests, () => ({
+      cursor: this.#reading.isPlaced ? this.#reading.cursor : undefined,
+      active: this.#surroundings.isVisible,
+      isLive: this.#status.state === 'live',
+    }))
+    void this.#start()
+  }
+
+  /** Calls back on each of these; returns what ends that. */
+  on<K extends keyof ChatEvents>(name: K, listener: (value: ChatEvents[K]) => unknown): () => void {
+    return this.#listeners.on(name, listener)
+  }
+
+  /**
+   * Resolves with the message once it is committed, however long the network takes. Rejects with SendError if the server
+   * will not have it.
+   */
+  send(conversationId: string, text: string, options: SendOptions = {}): Promise<Message> {
+    return this.#outbox.send(conversationId, text, options)
+  }
+
+  /** Messages that are not committed yet, with `retry` and `discard` for those that failed. */
+  get outbox(): Pick<Outbox, 'items' | 'retry' | 'discard'> {
+    return this.#outbox
+  }
+
+  /** Up to where every event was handed out: all that a client must remember. */
+  get cursor(): string | undefined {
+    return this.#reading.cursor
+  }
+
+  get status(): Status {
+    return { ...this.#status, lagMs: this.#lag.ms }
+  }
+
+  /** Ends everything. What is in the outbox stays there for the next time. */
+  close(): void {
+    this.#closing.abort()
+    this.#connection?.close()
+    this.#lease.close()
+    this.#outbox.close()
+  }
+
+  async #start(): Promise<void> {
+    // A store that hangs must not hold the connection.
+    const remembered = await Promise.race([this.#recall(), pause(STORAGE_MS)])
+    void this.#outbox.load().catch(() => {})
+    if (this.#closing.signal.aborted) return
+    const { transports, rungs } = this.#means()
+    const { isVisible } = this.#surroundings
+    const connection = new Connection(
+      transports,
+      this.#reading,
+      this.#lag,
+      { rungs, remembered, isVisible },
+      {
+        event: (event) => this.#listeners.emit('event', event),
+        passing: (event) => this.#listeners.emit('passing', event),
+        status: (status) => this.#report(status),
+        remember: (rung) => this.#remember(rung),
+        reset: (reset) => this.#reset(reset),
+      },
+    )
+    this.#connection = connection
+    this.#surroundings.watch(
+      {
+        visible: (visible) => {
+          connection.give({ type: 'visible', visible })
+          this.#lease.renew()
+        },
+        online: () => {
+          connection.give({ type: 'online' })
+          this.#outbox.hurry()
+        },
+      },
+      this.#closing.signal,
+    )
+    connection.start()
+  }
+
+  /** What this runtime can do: some have no `EventSource`, some no bodies that can be read as they come. */
+  #means() {
+    const { EventSource: given } = this.#options
+    const native = typeof EventSource === 'undefined' ? undefined : EventSource
+    const hasBodies = typeof Response !== 'undefined' && 'body' in Response.prototype
+    const eventSource = given === null ? undefined : (given ?? native)
+    const rungs = RUNGS.filter((rung) =>
+      rung === 'sse' ? eventSource || hasBodies : rung !== 'sse-disguised' || hasBodies,
+    )
+    return { rungs, transports: { requests: this.#requests, EventSource: eventSource, hasBodies } }
+  }
+
+  #report(status: LadderStatus): void {
+    const wasLive = this.#status.state === 'live'
+    this.#status = { ...status, lagMs: this.#lag.ms }
+    if (status.state === 'live' && !wasLive) {
+      this.#outbox.hurry()
+      this.#lease.renew()
+    }
+    this.#listeners.emit('status', this.#status)
+  }
+
+  async #reset(reset: Reset): Promise<string> {
+    const answers = await Promise.all(this.#listeners.emit('reset', reset))
+    const cursor = answers.find((answer) => typeof answer === 'string')
+    return cursor ?? reset.cursor
+  }
+
+  #remember(rung: Rung): void {
+    const value = JSON.stringify({ rung, at: Date.now() })
+    void this.#storage.set(`${this.#options.url} rung`, value).catch(() => {})
+  }
+
+  async #recall(): Promise<Rung | undefined> {
+    try {
+      const text = await this.#storage.get(`${this.#options.url} rung`)
+      const { rung, at } = JSON.parse(text ?? '{}') as { rung?: Rung; at?: number }
+      return Date.now() - (at ?? 0) < REMEMBERED_MS ? rung : undefined
+    } catch {
+      return undefined
+    }
+  }
+}

@@ -1,0 +1,17 @@
+import { Chat, type ConnectOptions } from './chat.ts'
+
+export type { Chat, ChatEvents, ConnectOptions, Status } from './chat.ts'
+export type { InboxEvent, PassingEvent, Reset } from './connection.ts'
+export { type OutboxItem, SendError, type SendOptions } from './outbox.ts'
+export type { ClientStorage } from './storage.ts'
+
+/**
+ * Connects to an inbox, by whatever way gets through.
+ * @example
+ * const chat = connect({ url: 'https://chat.example.org', getToken })
+ * chat.on('event', (event) => console.log(event))
+ * const message = await chat.send(conversationId, 'Hello')
+ */
+export function connect(options: ConnectOptions): Chat {
+  return new Chat(options)
+}

@@ -1,0 +1,46 @@
+export type GetToken = (options?: { refresh?: boolean }) => string | Promise<string>
+
+/** An access token, asked for once however many need it, and renewed once when it was refused. */
+export class Credentials {
+  readonly #getToken: GetToken | undefined
+  #token: Promise<string> | undefined
+  #isRefused = false
+
+  /** Without `getToken` the caller is known by its cookie. */
+  constructor(getToken: GetToken | undefined) {
+    this.#getToken = getToken
+  }
+
+  get isCookie(): boolean {
+    return this.#getToken === undefined
+  }
+
+  /** The token; nothing with a cookie. Rejects as `getToken` does, and then asks it anew the next time. */
+  async token(): Promise<string | undefined> {
+    if (!this.#getToken) return undefined
+    if (!this.#token) {
+      const asked = (async (getToken) => getToken({ refresh: this.#isRefused }))(this.#getToken)
+      this.#token = asked
+      asked.then(
+        () => {
+          this.#isRefused = false
+        },
+        () => this.#forget(asked),
+      )
+    }
+    return this.#token
+  }
+
+  /** This token was refused: the next caller gets another, unless one has come meanwhile. */
+  async refuse(token: string | undefined): Promise<void> {
+    const current = this.#token
+    if (!current || (token !== undefined && (await current.catch(() => token)) !== token)) return
+    if (this.#token !== current) return
+    this.#isRefused = true
+    this.#token = undefined
+  }
+
+  #forget(asked: Promise<string>): void {
+    if (this.#token === asked) this.#token = undefined
+  }
+}

@@ -1,0 +1,33 @@
+import { parseJson } from './answers.ts'
+import { pause } from './pause.ts'
+import type { Requests } from './requests.ts'
+
+const RETRY_MS = 5_000
+
+/**
+ * Whose inbox this is, so that what is kept here is never mistaken for another's: from the token if it is a JWT, else
+ * from the server. Rejects when the signal is aborted.
+ */
+export async function whoIsCalling(requests: Requests, signal: AbortSignal): Promise<string> {
+  for (;;) {
+    signal.throwIfAborted()
+    const token = await requests.credentials.token().catch(() => undefined)
+    const subject = token === undefined ? undefined : subjectOf(token)
+    if (subject !== undefined) return subject
+    const answer = await requests.json('/v1/users/me', undefined, { signal })
+    const { id } = (answer.ok ? answer.body : {}) as { id?: unknown }
+    if (typeof id === 'string') return id
+    await pause(RETRY_MS * (0.5 + Math.random()))
+  }
+}
+
+/** The claim `sub` of a JWT, unverified: it only names what is this browser's own. */
+function subjectOf(token: string): string | undefined {
+  try {
+    const payload = token.split('.')[1] ?? ''
+    const { sub } = parseJson(atob(payload.replace(/-/g, '+').replace(/_/g, '/'))) as { sub?: unknown }
+    return typeof sub === 'string' ? sub : undefined
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,71 @@
+import { type Answer, classify, noAnswer } from './answers.ts'
+import type { Credentials } from './credentials.ts'
+
+/** An answer has this long, and as much more as its bytes take at 2 KB/s. */
+const ANSWER_MS = 10_000
+const BYTES_PER_MS = 2
+
+export type Fetch = (url: string, init?: RequestInit) => Promise<Response>
+
+export type JsonOptions = { key?: string | undefined; isRetry?: boolean; signal?: AbortSignal | undefined }
+
+/** Requests to one gateway, by one caller. */
+export class Requests {
+  readonly base: string
+  readonly credentials: Credentials
+  readonly #fetch: Fetch
+
+  constructor(base: string, credentials: Credentials, fetch: Fetch) {
+    this.base = base.replace(/\/+$/, '')
+    this.credentials = credentials
+    this.#fetch = fetch
+  }
+
+  /**
+   * Sends a request with this caller's credentials. `isRetry` asks for a connection of its own, where the runtime lets
+   * that be said (browsers do not): one on which the last request died may be one that a NAT has forgotten.
+   */
+  async send(path: string, init: RequestInit & { isRetry?: boolean | undefined }): Promise<Response> {
+    const { isRetry, ...rest } = init
+    const token = await this.credentials.token()
+    const headers = {
+      ...(token !== undefined && { Authorization: `Bearer ${token}` }),
+      ...(isRetry && { Connection: 'close' }),
+      ...(init.headers as Record<string, string>),
+    }
+    const response = await this.#fetch(this.base + path, {
+      ...rest,
+      headers,
+      cache: 'no-store',
+      credentials: this.credentials.isCookie ? 'include' : 'omit',
+    })
+    if (response.status === 401) await this.credentials.refuse(token)
+    return response
+  }
+
+  /** POSTs JSON with its length, or GETs where there is none, within a time that goes by its size. Never rejects. */
+  async json(path: string, body?: object, { key, isRetry, signal }: JsonOptions = {}): Promise<Answer> {
+    const bytes = body && new TextEncoder().encode(JSON.stringify(body))
+    const timer = new AbortController()
+    const abort = () => timer.abort()
+    const timeout = setTimeout(abort, ANSWER_MS + (bytes?.length ?? 0) / BYTES_PER_MS)
+    signal?.addEventListener('abort', abort)
+    try {
+      const response = await this.send(path, {
+        ...(bytes && { method: 'POST', body: bytes }),
+        headers: {
+          ...(bytes && { 'Content-Type': 'application/json' }),
+          ...(key !== undefined && { 'Idempotency-Key': key }),
+        },
+        signal: timer.signal,
+        isRetry,
+      })
+      return classify(response.status, response.headers, await response.text())
+    } catch (error) {
+      return noAnswer(timer.signal.aborted ? 'no answer in time' : String(error))
+    } finally {
+      clearTimeout(timeout)
+      signal?.removeEventListener('abort', abort)
+    }
+  }
+}

@@ -1,0 +1,162 @@
+import { classify, parseJson } from './answers.ts'
+import type { Effect, Failure } from './ladder/draft.ts'
+import { HEARTBEAT_SECONDS } from './ladder/timing.ts'
+import type { Requests } from './requests.ts'
+import { type Frame, SseParser } from './sse-parser.ts'
+
+export type Open = Extract<Effect, { type: 'open' }>
+
+/** What an open attempt says of itself; nothing any more once it was closed. */
+export type Hearer = {
+  frame(frame: Frame): void
+  bytes(): void
+  /** The body of a poll's answer. */
+  answer(body: unknown): void
+  /** A stream ended behind a whole frame. */
+  ended(): void
+  failed(failure: Failure): void
+}
+
+export type EventSourceClass = new (url: string, init?: { withCredentials?: boolean }) => EventSource
+
+export type Transports = { requests: Requests; EventSource: EventSourceClass | undefined; hasBodies: boolean }
+
+const NAMED = ['hello', 'heartbeat', 'reset', 'bye']
+
+/** Opens one attempt from `after`, and returns what closes it. */
+export function openAttempt(
+  transports: Transports,
+  open: Open & { after: string | undefined; isRetry: boolean },
+  hearer: Hearer,
+): () => void {
+  const closing = new AbortController()
+  const { signal } = closing
+  const fail = (error: unknown) => {
+    if (!signal.aborted) hearer.failed({ fault: 'broken', reason: String(error) })
+  }
+  const { EventSource } = transports
+  const query = queryOf(open)
+  if (open.rung === 'sse' && EventSource) {
+    openEventSource(transports, EventSource, query, hearer, signal).catch(fail)
+  } else if (open.rung.startsWith('sse')) {
+    openStream(transports, query, open.isRetry, hearer, signal).catch(fail)
+  } else ask(transports, query, open.isRetry, hearer, signal).catch(fail)
+  return () => closing.abort()
+}
+
+/** Every URL is used once: some caches merge requests for the same one. */
+function queryOf({
+  rung,
+  attempt,
+  wait,
+  limit,
+  padding,
+  after,
+}: Open & { after: string | undefined }): string {
+  const as = rung === 'sse' ? 'sse' : rung.startsWith('sse') ? 'octet' : 'poll'
+  const query = new URLSearchParams({ as })
+  if (after !== undefined) query.set('after', after)
+  if (as === 'poll') query.set('wait', String(wait))
+  else query.set('heartbeat', String(HEARTBEAT_SECONDS))
+  if (as === 'poll' || rung === 'sse-slices') query.set('limit', String(limit))
+  if (padding > 0) query.set('padding', String(padding))
+  query.set('_', `${attempt}.${Math.random().toString(36).slice(2, 8)}`)
+  return `/v1/events?${query}`
+}
+
+/** The browser's own: it says only that something went wrong, and must not reconnect with an old URL. */
+async function openEventSource(
+  { requests }: Transports,
+  EventSource: EventSourceClass,
+  path: string,
+  hearer: Hearer,
+  signal: AbortSignal,
+): Promise<void> {
+  let url = requests.base + path
+  if (!requests.credentials.isCookie) {
+    const answer = await requests.json('/v1/stream-tickets', {}, { signal })
+    if (signal.aborted) return
+    if (!answer.ok) {
+      hearer.failed(answer)
+      return
+    }
+    url += `&ticket=${encodeURIComponent((answer.body as { ticket: string }).ticket)}`
+  }
+  const source = new EventSource(url, { withCredentials: requests.credentials.isCookie })
+  signal.addEventListener('abort', () => source.close())
+  source.onmessage = ({ data, lastEventId }) => hearer.frame({ event: '', data, id: lastEventId })
+  for (const name of NAMED) {
+    source.addEventListener(name, ({ data, lastEventId }) => {
+      if (!signal.aborted) hearer.frame({ event: name, data, id: lastEventId })
+    })
+  }
+  source.onerror = () => {
+    source.close()
+    if (!signal.aborted) hearer.failed({ fault: 'broken', reason: 'the event stream broke' })
+  }
+}
+
+async function openStream(
+  { requests, hasBodies }: Transports,
+  path: string,
+  isRetry: boolean,
+  hearer: Hearer,
+  signal: AbortSignal,
+): Promise<void> {
+  const response = await requests.send(path, { signal, isRetry })
+  const type = response.headers.get('content-type') ?? ''
+  if (response.status !== 200 || !/event-stream|octet-stream/.test(type)) {
+    const answer = classify(response.status, response.headers, await response.text())
+    hearer.failed(answer.ok ? { fault: 'refused', reason: `a stream of ${type}` } : answer)
+    return
+  }
+  const parser = new SseParser()
+  const hear = (frames: Frame[]) => {
+    if (frames.length === 0) hearer.bytes()
+    for (const frame of frames) if (!signal.aborted) hearer.frame(frame)
+  }
+  if (hasBodies && response.body) {
+    const reader = response.body.getReader()
+    for (;;) {
+      const { done, value } = await reader.read()
+      if (signal.aborted) return
+      if (done) break
+      hear(parser.push(value))
+    }
+  } else hear(parser.pushText(await response.text()))
+  if (!signal.aborted) hearer.ended()
+}
+
+async function ask(
+  { requests, hasBodies }: Transports,
+  path: string,
+  isRetry: boolean,
+  hearer: Hearer,
+  signal: AbortSignal,
+): Promise<void> {
+  const response = await requests.send(path, { signal, isRetry })
+  const text = hasBodies && response.body ? await readSlowly(response.body, hearer) : await response.text()
+  if (signal.aborted) return
+  const answer = classify(response.status, response.headers, text)
+  if (!answer.ok) hearer.failed(answer)
+  else hearer.answer(answer.body)
+}
+
+/** Reads a body and says so whenever some of it comes: on a slow link that is not silence. */
+async function readSlowly(body: ReadableStream<Uint8Array>, hearer: Hearer): Promise<string> {
+  const decoder = new TextDecoder()
+  const reader = body.getReader()
+  let text = ''
+  for (;;) {
+    const { done, value } = await reader.read()
+    if (done) return text + decoder.decode()
+    text += decoder.decode(value, { stream: true })
+    hearer.bytes()
+  }
+}
+
+/** The fields of a frame's JSON, or nothing if it is none. */
+export function dataOf(frame: Frame): Record<string, unknown> | undefined {
+  const data = parseJson(frame.data)
+  return typeof data === 'object' && data !== null ? (data as Record<string, unknown>) : undefined
+}

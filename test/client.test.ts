@@ -1,0 +1,212 @@
+import { afterEach, describe, expect, test } from 'vitest'
+import { type Chat, type ConnectOptions, connect, type InboxEvent, SendError } from '../src/client/client.ts'
+import { memoryStorage } from '../src/client/storage.ts'
+import type { Message } from '../src/protocol/types.ts'
+import { Person } from './support/person.ts'
+import { useGateway } from './support/suite.ts'
+import { TcpProxy } from './support/tcp-proxy.ts'
+import { until } from './support/wait.ts'
+
+const { gateway } = useGateway()
+const open: Chat[] = []
+
+afterEach(() => {
+  for (const chat of open.splice(0)) chat.close()
+})
+
+type Watched = { chat: Chat; events: InboxEvent[]; texts(): string[]; transports: string[] }
+
+function join(person: Person, url: string, options: Partial<ConnectOptions> = {}): Watched {
+  const chat = connect({ url, getToken: () => person.session.access_token, after: '0', ...options })
+  open.push(chat)
+  const [events, transports]: [InboxEvent[], string[]] = [[], []]
+  chat.on('event', (event) => events.push(event))
+  chat.on('status', ({ state, transport }) => transports.push(`${state} ${transport}`))
+  const texts = () => events.flatMap(({ message }) => (message ? [(message as Message).text] : []))
+  return { chat, events, texts, transports }
+}
+
+function expectWhole(events: InboxEvent[]): void {
+  expect(events.map(({ id }) => id)).toEqual(events.map((_, index) => index + 1))
+}
+
+async function pair() {
+  const anna = await Person.signUp(gateway.url)
+  const ben = await Person.signUp(gateway.url)
+  return { anna, ben, conversation: await anna.direct(ben) }
+}
+
+const numbers = (count: number) => Array.from({ length: count }, (_, index) => `${index}`)
+
+describe('reading', () => {
+  test('hands out what was there and what comes, once and in order, and settles on a stream', async () => {
+    const { anna, ben, conversation } = await pair()
+    await anna.send(conversation, 'before')
+    const reader = join(ben, gateway.url)
+    await until('the backlog', () => reader.texts().includes('before'))
+    await until('the stream', () => reader.transports.includes('live sse'), 20_000)
+    for (const text of numbers(50)) await anna.send(conversation, text)
+    await until('all', () => reader.texts().length === 51)
+    expect(reader.texts()).toEqual(['before', ...numbers(50)])
+    expectWhole(reader.events)
+    const { body } = await ben.poll('wait=0&after=0')
+    expect(reader.chat.cursor).toBe(body.cursor)
+  })
+
+  test('a line that is cut again and again, and hangs, costs and doubles nothing', async () => {
+    const { anna, ben, conversation } = await pair()
+    await using proxy = await TcpProxy.before(gateway.url)
+    const reader = join(ben, proxy.through(gateway.url))
+    for (const [index, text] of numbers(60).entries()) {
+      await anna.send(conversation, text)
+      if (index % 6 === 0) proxy.resetAfter(() => Math.floor(Math.random() * 2_000))
+      if (index % 15 === 7) proxy.cut()
+      if (index % 15 === 11) proxy.restore()
+      if (index === 40) proxy.hangSome(() => true)
+    }
+    proxy.restore()
+    await until('all', () => reader.texts().length === 60, 25_000)
+    expect(reader.texts()).toEqual(numbers(60))
+    expectWhole(reader.events)
+  })
+
+  test('a stream that hangs while new connections pass is found out within ten seconds', async () => {
+    const { anna, ben, conversation } = await pair()
+    await using proxy = await TcpProxy.before(gateway.url)
+    const reader = join(ben, proxy.through(gateway.url))
+    await until('the stream', () => reader.transports.includes('live sse'), 20_000)
+    proxy.hangSome(() => true)
+    const since = performance.now()
+    await anna.send(conversation, 'are you there')
+    await until('the message', () => reader.texts().length === 1, 15_000)
+    expect(performance.now() - since).toBeLessThan(13_000)
+    expectWhole(reader.events)
+  })
+
+  test('a cursor that cannot be honoured is told, and reading goes on from where the listener says', async () => {
+    const { anna, ben, conversation } = await pair()
+    await anna.send(conversation, 'one')
+    const start = (await ben.poll('wait=0&after=0')).body
+    const reader = join(ben, gateway.url, { after: 'another1-7' })
+    const resets: unknown[] = []
+    reader.chat.on('reset', async (reset) => {
+      resets.push(reset)
+      return start.cursor.replace(/\d+$/, '0')
+    })
+    await until('the message', () => reader.texts().length === 1)
+    expect(resets).toEqual([{ cursor: start.cursor, reason: 'unknown' }])
+  })
+
+  test('a token that is refused is renewed once, however many requests meet it', async () => {
+    const { anna, ben, conversation } = await pair()
+    const asked: unknown[] = []
+    const reader = join(ben, gateway.url, {
+      getToken: async (options) => {
+        asked.push(options?.refresh)
+        return options?.refresh ? ben.session.access_token : 'stale'
+      },
+    })
+    const sent = await Promise.all([reader.chat.send(conversation, 'a'), reader.chat.send(conversation, 'b')])
+    expect(sent.map(({ text }) => text)).toEqual(['a', 'b'])
+    await anna.send(conversation, 'c')
+    await until('all', () => reader.texts().length === 3)
+    expect(asked).toEqual([false, true])
+  })
+
+  test('a runtime without readable bodies and EventSource reads by slices and polls', async () => {
+    const { anna, ben, conversation } = await pair()
+    const reader = join(ben, gateway.url, {
+      fetch: async (url, init) => {
+        const response = await fetch(url, init)
+        return new Proxy(response, {
+          get: (target, name) => {
+            if (name === 'body') return undefined
+            const value = Reflect.get(target, name, target)
+            return typeof value === 'function' ? value.bind(target) : value
+          },
+        })
+      },
+    })
+    for (const text of numbers(5)) await anna.send(conversation, text)
+    await until('all', () => reader.texts().length === 5)
+    expectWhole(reader.events)
+  })
+})
+
+describe('sending', () => {
+  test('what is sent while nothing gets through is committed once, in order, when something does', async () => {
+    const { anna, ben, conversation } = await pair()
+    await using proxy = await TcpProxy.before(gateway.url)
+    const writer = join(ben, proxy.through(gateway.url))
+    await until('live', () => writer.transports.length > 0)
+    proxy.cut()
+    const sent = Promise.all(numbers(5).map((text) => writer.chat.send(conversation, text)))
+    expect(writer.chat.outbox.items.map(({ text }) => text)).toEqual(numbers(5))
+    await until('offline', () => writer.transports.at(-1)?.startsWith('offline'))
+    proxy.restore()
+    expect((await sent).map(({ seq }) => seq)).toEqual([1, 2, 3, 4, 5])
+    expect(writer.chat.outbox.items).toEqual([])
+    const { events } = await anna.readAll()
+    expect(events.flatMap(({ message }) => (message ? [message.text] : []))).toEqual(numbers(5))
+  })
+
+  test('an answer that is lost on the way makes no second message', async () => {
+    const { anna, ben, conversation } = await pair()
+    let lost = 2
+    const writer = join(ben, gateway.url, {
+      fetch: async (url, init) => {
+        const response = await fetch(url, init)
+        if (init?.method === 'POST' && url.endsWith('/messages') && lost-- > 0) throw new TypeError('reset')
+        return response
+      },
+    })
+    const message = await writer.chat.send(conversation, 'once')
+    expect(message.seq).toBe(1)
+    expect((await anna.readAll()).events.filter(({ type }) => type === 'message.created')).toHaveLength(1)
+  })
+
+  test('pages of a captive portal are not taken for answers', async () => {
+    const { ben, conversation } = await pair()
+    let portal = 3
+    const writer = join(ben, gateway.url, {
+      fetch: async (url, init) =>
+        portal-- > 0
+          ? new Response('<html>Welcome to our hotel</html>', { headers: { 'content-type': 'text/html' } })
+          : fetch(url, init),
+    })
+    expect((await writer.chat.send(conversation, 'hello')).text).toBe('hello')
+    await until('the event', () => writer.texts().includes('hello'))
+  })
+
+  test('what was unsent is sent by the next client with the same storage', async () => {
+    const { ben, conversation } = await pair()
+    await using proxy = await TcpProxy.before(gateway.url)
+    const storage = memoryStorage()
+    const url = proxy.through(gateway.url)
+    proxy.cut()
+    const before = join(ben, url, { storage })
+    void before.chat.send(conversation, 'first')
+    void before.chat.send(conversation, 'second')
+    await until('both stored', async () => (await storage.names(url)).length >= 2)
+    before.chat.close()
+    proxy.restore()
+    const after = join(ben, url, { storage })
+    await until('both', () => after.texts().length === 2)
+    expect(after.texts()).toEqual(['first', 'second'])
+    await until('an empty outbox', () => after.chat.outbox.items.length === 0)
+  })
+
+  test('what the server will not have fails for good, says why, and holds nothing up', async () => {
+    const { ben, conversation } = await pair()
+    const writer = join(ben, gateway.url)
+    const refused = writer.chat.send(conversation, '')
+    const error = await refused.catch((reason) => reason)
+    expect(error).toBeInstanceOf(SendError)
+    expect(error).toMatchObject({ status: 422, code: 'validation_failed' })
+    expect((await writer.chat.send(conversation, 'fine')).seq).toBe(1)
+    const [item] = writer.chat.outbox.items
+    expect(item).toMatchObject({ text: '', failed: { code: 'validation_failed' } })
+    writer.chat.outbox.discard(item?.key ?? '')
+    expect(writer.chat.outbox.items).toEqual([])
+  })
+})
