@@ -7,7 +7,8 @@ import { apiRoutes, type Routes } from './routes.ts'
 import type { Services } from './services.ts'
 import type { SiteFile } from './site.ts'
 
-const WEB = new URL('../web/', import.meta.url)
+const SOURCE = new URL('../', import.meta.url)
+const WEB = new URL('web/', SOURCE)
 
 /** Builds the page and the documents, once at the start. */
 export async function buildSite(services: Services): Promise<ReadonlyMap<string, SiteFile>> {
@@ -16,21 +17,30 @@ export async function buildSite(services: Services): Promise<ReadonlyMap<string,
   return new Map<string, SiteFile>([
     ['/', { type: 'text/html; charset=utf-8', body: await readFile(new URL('index.html', WEB)) }],
     ['/page.css', { type: 'text/css; charset=utf-8', body: await readFile(new URL('page.css', WEB)) }],
-    ['/page.js', { type: 'text/javascript; charset=utf-8', body: await bundle('page.ts') }],
+    ['/page.js', { type: 'text/javascript; charset=utf-8', body: await bundle('web/page.ts') }],
+    [
+      '/client.js',
+      {
+        type: 'text/javascript; charset=utf-8',
+        body: await bundle('client/client.ts', true),
+        isPublic: true,
+      },
+    ],
     ['/openapi.json', { type: 'application/json', body: openapi }],
     ['/docs', { type: 'text/html; charset=utf-8', body: docsPage(routes) }],
     ['/docs/problems', { type: 'text/html; charset=utf-8', body: problemsPage() }],
   ])
 }
 
-async function bundle(name: string): Promise<string> {
+async function bundle(name: string, minify = false): Promise<string> {
   const { outputFiles } = await build({
-    entryPoints: [fileURLToPath(new URL(name, WEB))],
+    entryPoints: [fileURLToPath(new URL(name, SOURCE))],
     bundle: true,
     write: false,
     format: 'esm',
     minify: true,
     target: 'es2022',
+    minify,
     logLevel: 'silent',
   })
   return outputFiles[0]?.text ?? ''

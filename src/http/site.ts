@@ -2,8 +2,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { checkReadiness } from './operations.ts'
 import type { Services } from './services.ts'
 
-/** A file served as it is, kept in memory. */
-export type SiteFile = { type: string; body: Buffer | string; etag?: string }
+/** A file served as it is, kept in memory. Pages of any origin may load what `isPublic`. */
+export type SiteFile = { type: string; body: Buffer | string; etag?: string; isPublic?: boolean }
 
 /** No framing, no foreign script, no guessing of types: the page holds a session. */
 const SECURITY_HEADERS = {
@@ -45,6 +45,7 @@ export function serveSite(
     'Content-Type': file.type,
     'Content-Length': Buffer.byteLength(file.body),
     'Cache-Control': 'no-cache',
+    ...(file.isPublic && { 'Access-Control-Allow-Origin': '*' }),
   })
   response.end(incoming.method === 'HEAD' ? undefined : file.body)
 }

@@ -100,6 +100,8 @@ export class Database implements AsyncDisposable {
       connection: {
         application_name: name,
         synchronous_commit: 'on',
+        // A group is planned to read thousands of rows and reads dozens: compiling it would take longer than running it.
+        jit: 'off',
         statement_timeout,
         // A node that is frozen in a transaction must not hold its locks for long.
         idle_in_transaction_session_timeout: 5_000,

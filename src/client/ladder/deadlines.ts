@@ -51,7 +51,7 @@ function pollDeadlines(state: State): number[] {
 }
 
 /** How long a small answer may take here. */
-export function answerMs({ rtt }: State): number {
+function answerMs({ rtt }: State): number {
   return Math.min(LONGEST_ANSWER_MS, Math.max(ANSWER_MS, ANSWER_ROUND_TRIPS * rtt))
 }
 

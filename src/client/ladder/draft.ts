@@ -9,7 +9,7 @@ import type { State } from './state.ts'
  * - `busy`: the server itself asks to come later.
  * - `auth`: the credentials are no good just now; new ones are got for the next attempt.
  */
-export type Fault = 'refused' | 'broken' | 'late' | 'busy' | 'auth'
+type Fault = 'refused' | 'broken' | 'late' | 'busy' | 'auth'
 
 export type Failure = { fault: Fault; retryAfterMs?: number | undefined; reason: string }
 

@@ -9,9 +9,9 @@ import { FIRST_RTT_MS, LONGEST_WAIT_SECONDS } from './timing.ts'
  * - `greeted`: its `hello` came, but that may be all that a box lets through: what the server wrote next is missing.
  * - `proven`: two writes of the server came apart and in time.
  */
-export type StreamPhase = 'resting' | 'pausing' | 'opening' | 'greeted' | 'proven'
+type StreamPhase = 'resting' | 'pausing' | 'opening' | 'greeted' | 'proven'
 
-export type StreamLane = {
+type StreamLane = {
   phase: StreamPhase
   rung: StreamRung
   /** Number of the attempt that is open; 0 while none is. */
@@ -36,7 +36,7 @@ export type StreamLane = {
 }
 
 /** What the poll lane does: nothing, until `until` nothing, or there is a question out. */
-export type PollLane = {
+type PollLane = {
   phase: 'idle' | 'pausing' | 'asking'
   attempt: number
   until: number
