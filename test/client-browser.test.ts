@@ -88,3 +88,43 @@ test('what was unsent when the page was left is in IndexedDB, and sent when it i
   expect((await anna.readAll()).events.filter(({ type }) => type === 'message.created')).toHaveLength(1)
   await again.close()
 })
+
+test('seven tabs share one connection; when the one that has it is closed or frozen, another takes it', async () => {
+  const { anna, ben, conversation } = await pair()
+  const options = { token: ben.session.access_token }
+  const opened: { page: Page; at: number }[] = []
+  browser.on('request', (request) => {
+    const page = request.frame().page()
+    if (request.resourceType() === 'eventsource') opened.push({ page, at: performance.now() })
+  })
+  const tabs: Page[] = []
+  for (let tab = 0; tab < 7; tab++) tabs.push(await join(gateway.url, options))
+  await anna.send(conversation, 'one')
+  const all = (pages: Page[], count: number) =>
+    until(`${count} messages in ${pages.length} tabs`, async () =>
+      (await Promise.all(pages.map(textsOf))).every((texts) => texts.length === count),
+    )
+  await all(tabs, 1)
+  await until('the stream', () => opened.length > 0, 20_000)
+  expect(new Set(opened.map(({ page }) => page)).size).toBe(1)
+
+  const leader = opened[0]?.page as Page
+  const left = tabs.filter((tab) => tab !== leader)
+  await leader.close()
+  await anna.send(conversation, 'two')
+  await all(left, 2)
+
+  await until('another stream', () => opened.some(({ page }) => page !== leader), 20_000)
+  const second = opened.at(-1)?.page as Page
+  const rest = left.filter((tab) => tab !== second)
+  const frozen = second.evaluate('{ const end = performance.now() + 9000; while (performance.now() < end); }')
+  const since = performance.now()
+  await anna.send(conversation, 'three')
+  await all(rest, 3)
+  expect(performance.now() - since).toBeLessThan(8_000)
+  await frozen
+  await anna.send(conversation, 'four')
+  await all(left, 4)
+  expect(await textsOf(second)).toEqual(['one', 'two', 'three', 'four'])
+  for (const tab of left) await tab.close()
+}, 90_000)

@@ -13,6 +13,7 @@ import { Reading } from './reading.ts'
 import { type Fetch, Requests } from './requests.ts'
 import { type ClientStorage, defaultStorage } from './storage.ts'
 import { surroundings } from './surroundings.ts'
+import { canElect, Tabs } from './tabs.ts'
 import type { EventSourceClass } from './transports.ts'
 
 export type ConnectOptions = {
@@ -44,6 +45,7 @@ export type ChatEvents = {
 const REMEMBERED_MS = 24 * 3_600_000
 
 const STORAGE_MS = 300
+const FOLLOW_MS = 100
 
 /** A client of one inbox: `connect()` makes one. */
 export class Chat {
@@ -59,6 +61,7 @@ export class Chat {
   readonly #lease: Lease
   readonly #options: ConnectOptions
   #connection: Connection | undefined
+  #tabs: Tabs | undefined
   #status: Status = { state: 'connecting', transport: 'long-poll', reason: '', lagMs: 0 }
 
   constructor(options: ConnectOptions) {
@@ -86,7 +89,7 @@ export class Chat {
     this.#lease = new Lease(this.#requests, () => ({
       cursor: this.#reading.isPlaced ? this.#reading.cursor : undefined,
       active: this.#surroundings.isVisible,
-      isLive: this.#status.state === 'live',
+      isLive: this.#status.state === 'live' && this.#tabs?.isLeading !== false,
     }))
     void this.#start()
   }
@@ -121,6 +124,7 @@ export class Chat {
   /** Ends everything. What is in the outbox stays there for the next time. */
   close(): void {
     this.#closing.abort()
+    this.#tabs?.close()
     this.#connection?.close()
     this.#lease.close()
     this.#outbox.close()
@@ -130,7 +134,8 @@ export class Chat {
     // A store that hangs must not hold the connection.
     const remembered = await Promise.race([this.#recall(), pause(STORAGE_MS)])
     void this.#outbox.load().catch(() => {})
-    if (this.#closing.signal.aborted) return
+    const { signal } = this.#closing
+    if (signal.aborted) return
     const { transports, rungs } = this.#means()
     const { isVisible } = this.#surroundings
     const connection = new Connection(
@@ -139,28 +144,59 @@ export class Chat {
       this.#lag,
       { rungs, remembered, isVisible },
       {
-        event: (event) => this.#listeners.emit('event', event),
-        passing: (event) => this.#listeners.emit('passing', event),
+        event: (event) => {
+          this.#tabs?.tell({ type: 'event', event, cursor: this.#reading.cursor ?? '' })
+          this.#listeners.emit('event', event)
+        },
+        passing: (event) => {
+          this.#tabs?.tell({ type: 'passing', event })
+          this.#listeners.emit('passing', event)
+        },
         status: (status) => this.#report(status),
         remember: (rung) => this.#remember(rung),
         reset: (reset) => this.#reset(reset),
       },
     )
     this.#connection = connection
-    this.#surroundings.watch(
-      {
-        visible: (visible) => {
-          connection.give({ type: 'visible', visible })
-          this.#lease.renew()
-        },
-        online: () => {
-          connection.give({ type: 'online' })
-          this.#outbox.hurry()
-        },
+    const online = () => {
+      connection.give({ type: 'online' })
+      this.#outbox.hurry()
+    }
+    const visible = (visible: boolean) => {
+      connection.give({ type: 'visible', visible })
+      this.#lease.renew()
+      if (visible && this.#tabs) void connection.catchUp()
+    }
+    this.#surroundings.watch({ visible, online }, signal)
+    if (canElect()) await this.#join(connection)
+    else connection.start()
+  }
+
+  /** Reads through the tab that leads, or leads. */
+  async #join(connection: Connection): Promise<void> {
+    const user = await this.#user.catch(() => undefined)
+    if (user === undefined || this.#closing.signal.aborted) return
+    this.#tabs = new Tabs(`longwave ${this.#options.url} ${user}`, {
+      lead: () => connection.start(),
+      follow: () => connection.halt(),
+      state: () => ({
+        isVisible: this.#surroundings.isVisible,
+        cursor: this.#reading.cursor,
+        status: this.#status,
+      }),
+      told: (told) => {
+        if (told.type === 'passing') this.#listeners.emit('passing', told.event)
+        else if (told.type === 'event') connection.take(told.event, told.cursor)
+        else if (told.type === 'beat') {
+          connection.follow(told.cursor)
+          const { state, transport } = this.#status
+          if (told.status.state !== state || told.status.transport !== transport) this.#report(told.status)
+        }
       },
-      this.#closing.signal,
-    )
-    connection.start()
+    })
+    // Whoever leads at once does not need it.
+    await pause(FOLLOW_MS)
+    void connection.catchUp()
   }
 
   /** What this runtime can do: some have no `EventSource`, some no bodies that can be read as they come. */

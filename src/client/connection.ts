@@ -39,6 +39,7 @@ export class Connection {
   #state: State
   #timer: ReturnType<typeof setTimeout> | undefined
   #isClosed = false
+  #isCatchingUp = false
   /** Whether the last attempt failed: the next is not to use its connection. */
   #hasFailed = false
 
@@ -58,6 +59,40 @@ export class Connection {
 
   start(): void {
     this.give({ type: 'start', hasCursor: this.#reading.isPlaced, highest: this.#reading.id })
+  }
+
+  /** Opens nothing any more until it is started again. */
+  halt(): void {
+    this.give({ type: 'halt' })
+  }
+
+  /** Takes an event that another tab heard. One that comes too early makes this read what is between. */
+  take(event: InboxEvent, cursor: string): void {
+    const { epoch = '' } = parseCursor(cursor) ?? {}
+    if (!this.#deliver(event, epoch)) void this.catchUp()
+  }
+
+  /** Goes where another tab is, if that is further. */
+  follow(cursor: string | undefined): void {
+    const [there, here] = [parseCursor(cursor ?? ''), parseCursor(this.#reading.cursor ?? '')]
+    if (there && (there.epoch !== here?.epoch || there.id > here.id)) void this.catchUp()
+  }
+
+  /** Reads on by polls until there is no more, while this opens nothing itself. */
+  async catchUp(): Promise<void> {
+    if (this.#isCatchingUp) return
+    this.#isCatchingUp = true
+    for (let hasMore = true; hasMore && this.#state.isHalted && !this.#isClosed; ) {
+      const after = encodeURIComponent(this.#reading.cursor ?? '')
+      const unique = Math.random().toString(36).slice(2)
+      const answer = await this.#transports.requests.json(
+        `/v1/events?as=poll&wait=0&after=${after}&_=${unique}`,
+      )
+      if (!this.#state.isHalted || !answer.ok) break
+      const heard = this.#takeAnswer(0, answer.body)
+      hasMore = heard.type === 'answered' && heard.hasMore
+    }
+    this.#isCatchingUp = false
   }
 
   close(): void {
@@ -201,10 +236,12 @@ export class Connection {
   }
 
   #reset(reset: Reset): void {
+    const isReading = !this.#state.isHalted
     this.give({ type: 'halt' })
     const goOn = (cursor: string) => {
       this.#reading.begin(cursor)
-      this.start()
+      if (isReading) this.start()
+      else void this.catchUp()
     }
     this.#handlers.reset(reset).then(goOn, () => goOn(reset.cursor))
   }

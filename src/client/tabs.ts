@@ -1,0 +1,161 @@
+import type { InboxEvent, PassingEvent } from './connection.ts'
+import type { Status } from './ladder/draft.ts'
+
+/** What the tab that leads tells the others; `generation` fences one that does not know yet that it leads no more. */
+type Told =
+  | { type: 'beat'; isVisible: boolean; cursor: string | undefined; status: Status }
+  | { type: 'event'; event: InboxEvent; cursor: string }
+  | { type: 'passing'; event: PassingEvent }
+  | { type: 'gone' }
+
+export type TabHandlers = {
+  /** This tab leads from now on, or no more: it is to open its connection, or to close it. */
+  lead(): void
+  follow(): void
+  /** What the leader heard. */
+  told(told: Told): void
+  /** Where this tab stands and how, for the beat. */
+  state(): { isVisible: boolean; cursor: string | undefined; status: Status }
+}
+
+const BEAT_MS = 1_000
+/** A visible tab that hears nothing of the leader for so long takes its place. */
+const SILENCE_MS = 3_000
+
+/** Whether tabs of one browser can agree on one that connects: Web Locks are there on https and localhost alone. */
+export function canElect(): boolean {
+  return typeof document !== 'undefined' && 'locks' in navigator && typeof BroadcastChannel === 'function'
+}
+
+/** One connection per browser: the tabs of one user elect one that has it and tells the others what it hears. */
+export class Tabs {
+  readonly #name: string
+  readonly #handlers: TabHandlers
+  readonly #channel: BroadcastChannel
+  readonly #beat: ReturnType<typeof setInterval>
+  readonly #closing = new AbortController()
+  /** The highest generation heard of. */
+  #generation = 0
+  /** Ends our hold of the lock, while we lead. */
+  #release: (() => void) | undefined
+  #waiting: AbortController | undefined
+  #heardAt = performance.now()
+  #beatAt = performance.now()
+
+  constructor(name: string, handlers: TabHandlers) {
+    this.#name = name
+    this.#handlers = handlers
+    this.#channel = new BroadcastChannel(name)
+    this.#channel.onmessage = ({ data }) => this.#hear(data)
+    this.#beat = setInterval(() => this.#tick(), BEAT_MS)
+    const { signal } = this.#closing
+    for (const leaving of ['freeze', 'pagehide']) {
+      for (const target of [window, document])
+        target.addEventListener(leaving, () => this.#leave(), { signal })
+    }
+    for (const back of ['resume', 'pageshow']) {
+      for (const target of [window, document]) target.addEventListener(back, () => this.#queue(), { signal })
+    }
+    this.#queue()
+  }
+
+  get isLeading(): boolean {
+    return this.#release !== undefined
+  }
+
+  /** Tells the others, if this tab leads. */
+  tell(told: Told): void {
+    if (this.#release) this.#channel.postMessage({ ...told, generation: this.#generation })
+  }
+
+  close(): void {
+    this.#closing.abort()
+    this.#leave()
+    clearInterval(this.#beat)
+    this.#channel.close()
+  }
+
+  /** Waits for the lock, or takes it from whoever has it. */
+  #queue(steal = false): void {
+    if (this.#release || (this.#waiting && !steal) || this.#closing.signal.aborted) return
+    this.#waiting?.abort()
+    const waiting = new AbortController()
+    this.#waiting = waiting
+    // A request that steals may have no signal.
+    const options = steal ? { steal } : { signal: waiting.signal }
+    const held = () => (waiting.signal.aborted ? undefined : this.#lead())
+    // It rejects when it was given up or stolen: then another leads.
+    navigator.locks.request(this.#name, options, held).then(
+      () => {},
+      () => {
+        if (this.#waiting === waiting) this.#stepDown()
+      },
+    )
+  }
+
+  /** Holds the lock until `#release`. */
+  #lead(): Promise<void> {
+    // Wall time makes the first generation higher than those before it; the count makes the next one higher in any case.
+    this.#generation = Math.max(this.#generation + 1, Date.now())
+    const held = new Promise<void>((resolve) => {
+      this.#release = resolve
+    })
+    this.#handlers.lead()
+    this.#sendBeat()
+    return held
+  }
+
+  /** Another leads. */
+  #stepDown(): void {
+    const wasLeading = this.#release !== undefined
+    this.#release?.()
+    this.#release = undefined
+    this.#waiting = undefined
+    this.#heardAt = performance.now()
+    if (wasLeading) this.#handlers.follow()
+    this.#queue()
+  }
+
+  /** This tab is frozen or left: others need not find that out. */
+  #leave(): void {
+    this.tell({ type: 'gone' })
+    this.#waiting?.abort()
+    this.#waiting = undefined
+    if (!this.#release) return
+    this.#release()
+    this.#release = undefined
+    this.#handlers.follow()
+  }
+
+  #hear(told: Told & { generation: number }): void {
+    // One that was frozen and does not know that it leads no more.
+    if (told.generation < this.#generation) return
+    if (this.#release) {
+      if (told.generation > this.#generation) {
+        this.#generation = told.generation
+        this.#stepDown()
+      }
+      return
+    }
+    this.#generation = told.generation
+    this.#heardAt = performance.now()
+    this.#handlers.told(told)
+    // A hidden tab is throttled: one that is looked at leads.
+    if (told.type === 'beat' && !told.isVisible && this.#handlers.state().isVisible) this.#queue(true)
+  }
+
+  #tick(): void {
+    const now = performance.now()
+    const isLate = now - this.#beatAt > BEAT_MS + SILENCE_MS / 2
+    this.#beatAt = now
+    if (this.#release) this.#sendBeat()
+    // After a sleep of our own nobody was silent.
+    else if (isLate) this.#heardAt = now
+    else if (now - this.#heardAt > SILENCE_MS && this.#waiting && this.#handlers.state().isVisible)
+      this.#queue(true)
+  }
+
+  #sendBeat(): void {
+    this.tell({ type: 'beat', ...this.#handlers.state() })
+  }
+}
