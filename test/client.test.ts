@@ -1,5 +1,7 @@
 import { afterEach, describe, expect, test } from 'vitest'
 import { type Chat, type ConnectOptions, connect, type InboxEvent, SendError } from '../src/client/client.ts'
+import { Credentials } from '../src/client/credentials.ts'
+import { Requests } from '../src/client/requests.ts'
 import { memoryStorage } from '../src/client/storage.ts'
 import type { Message } from '../src/protocol/types.ts'
 import { Person } from './support/person.ts'
@@ -148,6 +150,18 @@ describe('sending', () => {
     expect(writer.chat.outbox.items).toEqual([])
     const { events } = await anna.readAll()
     expect(events.flatMap(({ message }) => (message ? [message.text] : []))).toEqual(numbers(5))
+  })
+
+  test('a request that is repeated goes over a connection of its own: pooled ones may be forgotten on the way', async () => {
+    const { ben } = await pair()
+    await using proxy = await TcpProxy.before(gateway.url)
+    const credentials = new Credentials(() => ben.session.access_token)
+    const requests = new Requests(proxy.through(gateway.url), credentials, fetch)
+    await Promise.all(numbers(6).map(() => requests.json('/v1/users/me')))
+    proxy.hangSome(() => true)
+    const since = performance.now()
+    expect(await requests.json('/v1/users/me', undefined, { isRetry: true })).toMatchObject({ ok: true })
+    expect(performance.now() - since).toBeLessThan(5_000)
   })
 
   test('an answer that is lost on the way makes no second message', async () => {

@@ -1,5 +1,6 @@
 import { type Answer, classify, noAnswer } from './answers.ts'
 import type { Credentials } from './credentials.ts'
+import { freshConnection } from './fresh-connection.ts'
 
 /** An answer has this long, and as much more as its bytes take at 2 KB/s. */
 const ANSWER_MS = 10_000
@@ -28,13 +29,15 @@ export class Requests {
   async send(path: string, init: RequestInit & { isRetry?: boolean | undefined }): Promise<Response> {
     const { isRetry, ...rest } = init
     const token = await this.credentials.token()
+    const fresh = isRetry ? freshConnection() : undefined
     const headers = {
       ...(token !== undefined && { Authorization: `Bearer ${token}` }),
-      ...(isRetry && { Connection: 'close' }),
+      ...fresh?.headers,
       ...(init.headers as Record<string, string>),
     }
     const response = await this.#fetch(this.base + path, {
       ...rest,
+      ...fresh,
       headers,
       cache: 'no-store',
       credentials: this.credentials.isCookie ? 'include' : 'omit',
