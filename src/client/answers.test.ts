@@ -1,0 +1,49 @@
+import { expect, test } from 'vitest'
+import { classify, mayMend } from './answers.ts'
+
+const PROBLEM = 'application/problem+json'
+
+/** What an answer is taken for: its fault, and whether repeating the request may mend it. */
+function verdict(status: number, type: string, text: string, retryAfter?: string) {
+  const answer = classify(
+    status,
+    new Headers({ 'content-type': type, ...(retryAfter && { 'retry-after': retryAfter }) }),
+    text,
+  )
+  return answer.ok ? 'ok' : [answer.fault, mayMend(answer) ? 'again' : 'for good', answer.retryAfterMs]
+}
+
+const problem = (code: string) => JSON.stringify({ code, detail: 'Do this.' })
+
+test.each([
+  ['a poll', 200, 'application/json', '{"cursor":"e-1","events":[]}', 'ok'],
+  ['JSON whose type a box changed', 200, 'text/plain', '{"cursor":"e-1"}', 'ok'],
+  ['no content', 204, '', '', 'ok'],
+  ['a captive portal', 200, 'text/html', '<html>Sign in</html>', ['broken', 'again', undefined]],
+  ['an empty 200', 200, 'application/json', '', ['broken', 'again', undefined]],
+  ['a truncated one', 200, 'application/json', '{"cursor":"e-1","ev', ['broken', 'again', undefined]],
+  ['JSON that is no object', 200, 'application/json', '"ok"', ['broken', 'again', undefined]],
+  ['a box that forbids', 403, 'text/html', '<html>Blocked</html>', ['refused', 'again', undefined]],
+  ['a proxy that wants a password', 407, 'text/html', '', ['refused', 'again', undefined]],
+  ['a proxy without a server', 502, 'text/html', '<html>', ['broken', 'again', undefined]],
+  ['a redirect somewhere', 302, 'text/html', '', ['refused', 'again', undefined]],
+  ['our 401', 401, PROBLEM, problem('token_expired'), ['auth', 'again', undefined]],
+  ["a box's 401", 401, 'text/html', '', ['refused', 'again', undefined]],
+  ['our 404', 404, PROBLEM, problem('not_found'), ['refused', 'for good', undefined]],
+  ["a box's 404", 404, 'text/html', '<h1>404</h1>', ['refused', 'again', undefined]],
+  ['our 422', 422, PROBLEM, problem('text_too_long'), ['refused', 'for good', undefined]],
+  [
+    'a first request under way',
+    409,
+    PROBLEM,
+    problem('request_in_progress'),
+    ['refused', 'again', undefined],
+  ],
+  ['a body too large for a box', 413, 'text/html', '', ['refused', 'for good', undefined]],
+  ['our 503', 503, PROBLEM, problem('unavailable'), ['busy', 'again', 2_000], '2'],
+  ['a 429 from anything', 429, 'text/html', '', ['busy', 'again', 30_000], '30'],
+  ['a Retry-After beyond reason', 503, 'text/html', '', ['busy', 'again', 600_000], '86400'],
+  ['a Retry-After that is a date', 503, 'text/html', '', ['busy', 'again', undefined], 'Sat, 21 Nov 2026'],
+] as [string, number, string, string, unknown, string?][])('%s', (_, status, type, text, expected, after) => {
+  expect(verdict(status, type, text, after)).toEqual(expected)
+})
