@@ -36,7 +36,8 @@ class Machine {
   /** The poll that is out is answered. */
   answer(highest = 0, at = this.now): Effect[] {
     const { attempt } = this.state.poll
-    return this.give({ type: 'answered', attempt, highest, events: 0, hasMore: false }, at)
+    // Not empty: one that comes empty too soon is followed by a pause.
+    return this.give({ type: 'answered', attempt, highest, events: 1, hasMore: false }, at)
   }
 
   /** The stream that was asked for greets and goes on. */
