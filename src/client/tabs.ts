@@ -21,6 +21,8 @@ export type TabHandlers = {
 const BEAT_MS = 1_000
 /** A visible tab that hears nothing of the leader for so long takes its place. */
 const SILENCE_MS = 3_000
+/** A hidden one leaves more time to those that are looked at. */
+const HIDDEN_SILENCE_MS = 15_000
 
 /** Whether tabs of one browser can agree on one that connects: Web Locks are there on https and localhost alone. */
 export function canElect(): boolean {
@@ -151,8 +153,11 @@ export class Tabs {
     if (this.#release) this.#sendBeat()
     // After a sleep of our own nobody was silent.
     else if (isLate) this.#heardAt = now
-    else if (now - this.#heardAt > SILENCE_MS && this.#waiting && this.#handlers.state().isVisible)
-      this.#queue(true)
+    else if (this.#waiting && now - this.#heardAt > this.#patience()) this.#queue(true)
+  }
+
+  #patience(): number {
+    return this.#handlers.state().isVisible ? SILENCE_MS : HIDDEN_SILENCE_MS
   }
 
   #sendBeat(): void {

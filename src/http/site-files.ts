@@ -22,7 +22,7 @@ export async function buildSite(services: Services): Promise<ReadonlyMap<string,
       '/client.js',
       {
         type: 'text/javascript; charset=utf-8',
-        body: await bundle('client/client.ts', true),
+        body: await bundle('client/client.ts'),
         isPublic: true,
       },
     ],
@@ -32,7 +32,7 @@ export async function buildSite(services: Services): Promise<ReadonlyMap<string,
   ])
 }
 
-async function bundle(name: string, minify = false): Promise<string> {
+async function bundle(name: string): Promise<string> {
   const { outputFiles } = await build({
     entryPoints: [fileURLToPath(new URL(name, SOURCE))],
     bundle: true,
@@ -40,7 +40,6 @@ async function bundle(name: string, minify = false): Promise<string> {
     format: 'esm',
     minify: true,
     target: 'es2022',
-    minify,
     logLevel: 'silent',
   })
   return outputFiles[0]?.text ?? ''
