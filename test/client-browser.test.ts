@@ -17,7 +17,7 @@ type Tab = {
 }
 
 /** A tab on the gateway with `window.chat`, which keeps what it hears. */
-async function join(browser: Browser, url: string, token: string): Promise<Tab> {
+async function join(browser: Browser, url: string, token: string, prepare = ''): Promise<Tab> {
   const page = await browser.newPage()
   // All windows are looked at: else Chromium hides all tabs but one.
   if (browser.process()?.spawnfile.includes('chromium')) {
@@ -29,6 +29,7 @@ async function join(browser: Browser, url: string, token: string): Promise<Tab> 
     if (request.url().includes('as=sse')) streams.push(request.url())
   })
   await page.goto(new URL('/docs', url).href)
+  await page.evaluate(prepare)
   await page.evaluate(
     `(async (token) => {
       const { connect } = await import('/client.js')
@@ -140,4 +141,22 @@ describe.each<BrowserName>(['chromium', 'firefox'])('%s', (name) => {
     expect(await left[0]?.texts()).toEqual(['one', 'two', 'three'])
     for (const { page } of left) await page.close()
   }, 90_000)
+
+  test('where there are no Web Locks each tab connects, and beyond three they poll', async () => {
+    const { anna, token, conversation } = await pair()
+    const withoutLocks = `Object.defineProperty(navigator, 'locks', { value: undefined })`
+    const tabs: Tab[] = []
+    for (let tab = 0; tab < 5; tab++) {
+      const joined = await join(browser, gateway.url, token, withoutLocks)
+      tabs.push(joined)
+      await until('live', async () => (await joined.statuses()).some((status) => status.startsWith('live')))
+    }
+    await anna.send(conversation, 'one')
+    await until('the message in all', async () =>
+      (await Promise.all(tabs.map((tab) => tab.texts()))).every((texts) => texts.length === 1),
+    )
+    const polling = await Promise.all(tabs.map(async (tab) => (await tab.statuses()).includes('live poll')))
+    expect(polling).toEqual([false, false, false, true, true])
+    for (const { page } of tabs) await page.close()
+  })
 })

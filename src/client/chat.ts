@@ -1,6 +1,7 @@
 import type { Message } from '../protocol/types.ts'
 import { Connection, type InboxEvent, type PassingEvent, type Reset } from './connection.ts'
 import { Credentials, type GetToken } from './credentials.ts'
+import { isCrowded as isCrowdedHere } from './crowd.ts'
 import { whoIsCalling } from './identity.ts'
 import type { Status as LadderStatus } from './ladder/draft.ts'
 import { RUNGS, type Rung } from './ladder/rungs.ts'
@@ -136,7 +137,8 @@ export class Chat {
     void this.#outbox.load().catch(() => {})
     const { signal } = this.#closing
     if (signal.aborted) return
-    const { transports, rungs } = this.#means()
+    const isCrowded = !canElect() && (await isCrowdedHere(`longwave ${this.#options.url}`, signal))
+    const { transports, rungs } = this.#means(isCrowded)
     const { isVisible } = this.#surroundings
     const connection = new Connection(
       transports,
@@ -200,14 +202,19 @@ export class Chat {
   }
 
   /** What this runtime can do: some have no `EventSource`, some no bodies that can be read as they come. */
-  #means() {
+  #means(isCrowded: boolean) {
     const { EventSource: given } = this.#options
     const native = typeof EventSource === 'undefined' ? undefined : EventSource
     const hasBodies = typeof Response !== 'undefined' && 'body' in Response.prototype
     const eventSource = given === null ? undefined : (given ?? native)
-    const rungs = RUNGS.filter((rung) =>
-      rung === 'sse' ? eventSource || hasBodies : rung !== 'sse-disguised' || hasBodies,
-    )
+    const can = {
+      sse: eventSource !== undefined || hasBodies,
+      'sse-disguised': hasBodies,
+      'sse-slices': true,
+      'long-poll': true,
+      poll: true,
+    }
+    const rungs = RUNGS.filter((rung) => can[rung] && (!isCrowded || rung === 'poll'))
     return { rungs, transports: { requests: this.#requests, EventSource: eventSource, hasBodies } }
   }
 

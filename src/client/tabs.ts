@@ -26,7 +26,9 @@ const HIDDEN_SILENCE_MS = 15_000
 
 /** Whether tabs of one browser can agree on one that connects: Web Locks are there on https and localhost alone. */
 export function canElect(): boolean {
-  return typeof document !== 'undefined' && 'locks' in navigator && typeof BroadcastChannel === 'function'
+  return (
+    typeof document !== 'undefined' && navigator.locks !== undefined && typeof BroadcastChannel === 'function'
+  )
 }
 
 /** One connection per browser: the tabs of one user elect one that has it and tells the others what it hears. */

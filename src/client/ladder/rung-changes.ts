@@ -55,7 +55,7 @@ export function climb(draft: Draft): void {
   const { stream } = state
   if (stream.attempt > 0) close(draft)
   state.climbAt = Number.POSITIVE_INFINITY
-  state.wait = LONGEST_WAIT_SECONDS
+  if (state.rungs.includes('long-poll')) state.wait = LONGEST_WAIT_SECONDS
   state.faults = 0
   state.maxAge = Number.POSITIVE_INFINITY
   const top = best(state)

@@ -112,7 +112,7 @@ export type Options = {
 export function initialState({ rungs, remembered, hasCursor, isVisible }: Options): State {
   const streams = rungs.filter(isStream)
   const known = remembered && rungs.includes(remembered) ? remembered : undefined
-  const rung = known ?? 'long-poll'
+  const rung = known ?? (rungs.includes('long-poll') ? 'long-poll' : 'poll')
   const lane = { attempt: 0, until: 0, since: 0, heardAt: 0, failures: 0 }
   return {
     rungs,
