@@ -5,7 +5,7 @@ import { type Box, CLEAN } from './ladder/box.ts'
 import { broken, brokenSteady, restarts, roughJourney, steadyJourney } from './ladder/journeys.ts'
 import { Traveller } from './ladder/traveller.ts'
 
-const SEEDS = 200
+const SEEDS = 300
 const seeds = Array.from({ length: SEEDS }, (_, index) => index + 1)
 
 /** What is broken by which seed: a seed plays the same journey again. */
@@ -54,7 +54,8 @@ describe('simulated networks', () => {
     ['a box that cuts all at 3 s and refuses streams', { cutAge: 3_000, refuses: ['sse', 'octet'] }, 'poll'],
   ])('behind %s', (_, box, rung) => {
     // Too few for a cut poll to bring one by chance.
-    const { state, delivered, network } = arrive(box, 3, undefined, rung === 'poll' ? 9_000 : 2_300)
+    const [minutes, everyMs] = rung === 'poll' ? [6, 40_000] : [3, 2_300]
+    const { state, delivered, network } = arrive(box, minutes, undefined, everyMs)
     expect(state.rung).toBe(rung)
     expect(delivered.length).toBeGreaterThan(network.head - 5)
   })

@@ -170,7 +170,7 @@ export class Connection {
       this.#reading.place(String(data.cursor))
       this.give({ type: 'hello', attempt, heartbeatMs: Number(data.heartbeat) * 1_000 })
     } else if (frame.event === 'heartbeat') {
-      this.#lag.hear(data.at)
+      this.#lag.of(data.at)
       this.give({ type: 'sign', attempt })
       // The server knows of more than it could send here.
       if ((parseCursor(String(data.head))?.id ?? 0) > this.#reading.id) this.give({ type: 'expect' })
@@ -196,8 +196,9 @@ export class Connection {
     }
     const { epoch } = parseCursor(cursor ?? '') ?? {}
     const event = data as InboxEvent
+    const lagMs = this.#lag.of(event.at)
     if (epoch !== undefined && this.#deliver(event, epoch))
-      this.give({ type: 'event', attempt, id: event.id })
+      this.give({ type: 'event', attempt, id: event.id, lagMs })
     else {
       this.#closeAttempt(attempt)
       this.give({ type: 'gap', attempt })
@@ -208,7 +209,6 @@ export class Connection {
   #deliver(event: InboxEvent, epoch: string): boolean {
     const verdict = this.#reading.take({ epoch, id: event.id })
     if (verdict === 'next') {
-      this.#lag.hear(event.at)
       this.#handlers.event(event)
     }
     return verdict !== 'gap'

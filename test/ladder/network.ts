@@ -102,7 +102,7 @@ export class Network {
     const answer = () => {
       const highest = Math.min(this.head, after + 100)
       const signs: Input[] = []
-      for (let id = after + 1; id <= highest; id++) signs.push({ type: 'event', attempt, id })
+      for (let id = after + 1; id <= highest; id++) signs.push({ type: 'event', attempt, id, lagMs: 0 })
       signs.push({
         type: 'answered',
         attempt,
@@ -132,7 +132,7 @@ export class Network {
     write([{ type: 'sign', attempt }])
     connection.wake = () => {
       if (limit !== undefined && sent === connection.after) this.#clock.after(100, end)
-      while (sent < this.head) write([{ type: 'event', attempt, id: ++sent }])
+      while (sent < this.head) write([{ type: 'event', attempt, id: ++sent, lagMs: 0 }])
       lastWrite = this.#clock.now
     }
     let lastWrite = this.#clock.now

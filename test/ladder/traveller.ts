@@ -66,7 +66,8 @@ export class Traveller {
         this.lags.push(this.clock.now - (this.committedAt.get(input.id) ?? 0))
       }
     }
-    this.give(input)
+    const lagMs = input.type === 'event' ? this.clock.now - (this.committedAt.get(input.id) ?? 0) : 0
+    this.give(input.type === 'event' ? { ...input, lagMs } : input)
   }
 
   #do(effect: Effect): void {

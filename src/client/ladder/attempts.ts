@@ -1,6 +1,13 @@
 import type { Draft } from './draft.ts'
 import type { Rung } from './rungs.ts'
-import { FAILURES_A_MINUTE, FIRST_BACKOFF_MS, LONGEST_BACKOFF_MS, MINUTE_MS } from './timing.ts'
+import {
+  FIRST_BACKOFF_MS,
+  LONGEST_BACKOFF_MS,
+  MANY_FAILURES,
+  MINUTE_MS,
+  MOST_EVENTS,
+  PACE_MS,
+} from './timing.ts'
 
 /** Opens an attempt and returns its number. */
 export function open(
@@ -9,7 +16,7 @@ export function open(
   more: { wait?: number; limit?: number; padding?: number },
 ): number {
   const attempt = ++draft.state.attempts
-  draft.effects.push({ type: 'open', attempt, rung, wait: 0, limit: 100, padding: 0, ...more })
+  draft.effects.push({ type: 'open', attempt, rung, wait: 0, limit: MOST_EVENTS, padding: 0, ...more })
   return attempt
 }
 
@@ -19,11 +26,8 @@ export function fail(draft: Draft, failuresInARow: number, retryAfterMs = 0): nu
   state.failures = [...state.failures.filter((at) => at > now - MINUTE_MS), now]
   const ceiling = Math.min(LONGEST_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** failuresInARow)
   const pause = retryAfterMs > 0 ? retryAfterMs + random() * FIRST_BACKOFF_MS : 50 + random() * ceiling
-  const allowedAt =
-    state.failures.length < FAILURES_A_MINUTE
-      ? now
-      : (state.failures.at(-FAILURES_A_MINUTE) ?? now) + MINUTE_MS
-  return Math.max(now + pause, allowedAt)
+  const pace = state.failures.length < MANY_FAILURES ? 0 : PACE_MS * (0.75 + random() / 2)
+  return now + Math.max(pause, pace)
 }
 
 /** Leaves whatever attempt is open. */

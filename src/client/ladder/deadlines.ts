@@ -72,8 +72,8 @@ export function silentAt(state: State): number {
 }
 
 /** Whether polls carry just now, alone or in place of a stream that is not there or not yet trusted. */
-export function wantsPolls({ stream, rung, faults }: State): boolean {
-  return stream.phase !== 'proven' || stream.rung !== rung || faults > 0
+export function wantsPolls({ stream, rung, faults, suspectedAt }: State): boolean {
+  return stream.phase !== 'proven' || stream.rung !== rung || faults > 0 || suspectedAt !== undefined
 }
 
 /** From when on polls are to be asked; a stream that is only opened again gets a moment. */

@@ -26,7 +26,8 @@ export type Input =
   | { type: 'hello'; attempt: number; heartbeatMs: number }
   /** A heartbeat or passing event. */
   | { type: 'sign'; attempt: number }
-  | { type: 'event'; attempt: number; id: number }
+  /** `lagMs`: how much later it came than it might have. */
+  | { type: 'event'; attempt: number; id: number; lagMs: number }
   /** The stream skipped an event: it is to be read again from the cursor. */
   | { type: 'gap'; attempt: number }
   | { type: 'bye'; attempt: number; reason: string; retryMs: number }

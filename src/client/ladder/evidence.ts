@@ -15,7 +15,8 @@ import {
 export function blame({ state, now }: Draft, weight: number): void {
   // The polls fail too: it is the network, not the rung.
   if (state.poll.failures > 0) return
-  state.pending = { weight: weight + (state.pending?.weight ?? 0), at: state.pending?.at ?? now }
+  // Several that one poll confirms count as one: the network may have been away between two polls.
+  state.pending = { weight: Math.max(weight, state.pending?.weight ?? 0), at: state.pending?.at ?? now }
 }
 
 /** The network is there: what was suspected of the rung holds. */
@@ -31,7 +32,7 @@ export function confirmFaults(draft: Draft, pollSince: number): void {
 export function oweEvent({ state, now }: Draft, id: number): void {
   const { stream } = state
   if (stream.phase !== 'proven' || stream.streamed >= id || state.owed) return
-  state.owed = { id, since: now, until: now + Math.max(OWED_MS, 3 * state.rtt) }
+  state.owed = { id, since: now, until: now + Math.max(OWED_MS, 2 * state.rtt) }
 }
 
 export function onOverdue(draft: Draft, owed: { id: number; until: number; since: number }): void {

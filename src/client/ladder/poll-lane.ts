@@ -8,6 +8,7 @@ import type { State } from './state.ts'
 import { judgeSilence, reopenStream } from './stream-lane.ts'
 import {
   BRIDGE_WAIT_SECONDS,
+  MOST_EVENTS,
   POLL_GAP_MS,
   POLL_PAUSE_MS,
   SAME_AGE_MS,
@@ -40,7 +41,7 @@ function ask(draft: Draft): void {
   poll.since = now
   poll.heardAt = now
   const rung = poll.wait > 0 ? 'long-poll' : 'poll'
-  poll.attempt = open(draft, rung, { wait: poll.wait, limit: poll.failures > 0 ? 10 : 100 })
+  poll.attempt = open(draft, rung, { wait: poll.wait, limit: state.limit })
 }
 
 /** Seconds. After a failure, in doubt, and before anything worked, an answer is wanted at once. */
@@ -57,6 +58,7 @@ export function onPollAnswer(draft: Draft, { highest, events, hasMore }: Answere
   const tookMs = now - poll.since
   if (poll.wait === 0) state.rtt += (tookMs - state.rtt) * 0.3
   poll.attempt = 0
+  state.limit = Math.min(MOST_EVENTS, state.limit * 2)
   if (poll.failures > 0) reopenStream(draft, poll.since)
   poll.failures = 0
   poll.phase = 'idle'
@@ -113,6 +115,7 @@ export function onPollFailure(draft: Draft, { fault, retryAfterMs, reason }: Fai
     state.isDown = state.stream.phase !== 'proven'
     state.reason = reason
   }
+  state.limit = Math.max(1, Math.floor(state.limit / 4))
   poll.until = fail(draft, poll.failures++, retryAfterMs)
 }
 

@@ -1,5 +1,5 @@
 import { isStream, type Rung, type StreamRung } from './rungs.ts'
-import { FIRST_RTT_MS, LONGEST_WAIT_SECONDS } from './timing.ts'
+import { FIRST_RTT_MS, LONGEST_WAIT_SECONDS, MOST_EVENTS } from './timing.ts'
 
 /**
  * What the stream lane does.
@@ -29,6 +29,8 @@ type StreamLane = {
   streamed: number
   /** The age at which the last one was cut, until it shows that this was no outage. */
   cutAge: number
+  /** The event that it began behind. */
+  began: number
   /** Since when no stream has been proven. */
   lostAt: number
   /** Failures in a row, for the back-off. */
@@ -68,6 +70,10 @@ export type State = {
   faults: number
   /** Faults that no poll has confirmed yet, and when the first was seen. */
   pending: { weight: number; at: number } | undefined
+  /** Since when events of the stream come late: polls are asked beside it to see whether they do. */
+  suspectedAt: number | undefined
+  /** Events that polls ask for. */
+  limit: number
   /** A poll proved this event, and the stream has until then to bring it. */
   owed: { id: number; until: number; since: number } | undefined
   /** The highest event id that anything brought. */
@@ -125,6 +131,7 @@ export function initialState({ rungs, remembered, hasCursor, isVisible }: Option
       provenAt: 0,
       streamed: 0,
       cutAge: 0,
+      began: 0,
       lostAt: 0,
     },
     poll: { ...lane, phase: 'idle', wait: 0 },
@@ -136,6 +143,8 @@ export function initialState({ rungs, remembered, hasCursor, isVisible }: Option
     rtt: FIRST_RTT_MS,
     faults: 0,
     pending: undefined,
+    suspectedAt: undefined,
+    limit: MOST_EVENTS,
     owed: undefined,
     highest: 0,
     doubtAt: undefined,

@@ -170,7 +170,7 @@ test('L5: a stream that lacks what a poll proved is closed, unless it brings it 
   const inTime = onStream()
   inTime.waitUntil(5_100)
   inTime.answer(9, 5_150)
-  inTime.give({ type: 'event', attempt, id: 9 }, 5_300)
+  inTime.give({ type: 'event', attempt, id: 9, lagMs: 0 }, 5_300)
   expect(closed(inTime.waitUntil(6_700))).toEqual([])
 })
 
@@ -218,7 +218,7 @@ test('L10: a change of network is reason to climb soon', () => {
 test('what comes of an attempt that is closed changes nothing', () => {
   const machine = onStream()
   const before = machine.state
-  machine.give({ type: 'event', attempt: 999, id: 5 })
+  machine.give({ type: 'event', attempt: 999, id: 5, lagMs: 0 })
   machine.give({ type: 'failed', attempt: 999, fault: 'refused', reason: '403' })
   expect(machine.state).toEqual(before)
 })

@@ -98,7 +98,7 @@ function takeFromStream(draft: Draft, input: FromAttempt): void {
   if (input.type === 'hello') onStreamHello(draft, input.heartbeatMs)
   else if (input.type === 'sign') onStreamSign(draft)
   else if (input.type === 'bytes') draft.state.stream.heardAt = draft.now
-  else if (input.type === 'event') onStreamEvent(draft, input.id)
+  else if (input.type === 'event') onStreamEvent(draft, input.id, input.lagMs)
   else if (input.type === 'bye') onBye(draft, input.reason, input.retryMs)
   else if (input.type === 'gap') onBye(draft, 'gap', 0)
   else if (input.type === 'ended') onStreamEnd(draft)

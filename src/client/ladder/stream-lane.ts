@@ -5,11 +5,13 @@ import { blame, learnAge, onOverdue, oweEvent } from './evidence.ts'
 import { climb, planClimb, settle } from './rung-changes.ts'
 import {
   BACK_WITHIN_MS,
+  CUT_PAUSE_MS,
   EXPECTED_MS,
-  FAILURES_A_MINUTE,
   FAULTS,
   FIRST_BACKOFF_MS,
   FORGIVEN_MS,
+  LATE_MS,
+  MANY_FAILURES,
   STABLE_MS,
   VERDICT_MS,
   WITNESS_MS,
@@ -33,17 +35,21 @@ export function onStreamSign(draft: Draft): void {
   stream.heardAt = now
   state.doubtAt = undefined
   if (now - stream.since >= FORGIVEN_MS) state.faults = 0
+  if (now - (state.suspectedAt ?? now) >= FORGIVEN_MS) state.suspectedAt = undefined
   // A slice is proven by its end alone: what holds streams back passes its bytes then.
   if (stream.phase === 'greeted' && stream.rung !== 'sse-slices') prove(draft)
 }
 
-export function onStreamEvent(draft: Draft, id: number): void {
+export function onStreamEvent(draft: Draft, id: number, lagMs: number): void {
   const { state, now } = draft
   const { stream } = state
   if (id > state.highest) {
     state.highest = id
     state.activeAt = now
   }
+  // What was stamped before this stream was there is late for that reason.
+  const isLate = lagMs > Math.max(LATE_MS, 3 * state.rtt) && lagMs < now - stream.since
+  if (isLate) state.suspectedAt = now
   stream.streamed = Math.max(stream.streamed, id)
   if (state.owed && stream.streamed >= state.owed.id) state.owed = undefined
   if (state.witnessAt <= now + EXPECTED_MS) scheduleWitness(draft)
@@ -79,13 +85,18 @@ export function onStreamFailure(draft: Draft, { fault, retryAfterMs, reason }: F
   const { stream } = state
   const age = now - stream.since
   const wasProven = stream.phase === 'proven'
+  const hasBrought = stream.streamed > stream.began
   close(draft)
   state.reason = reason
-  if (wasProven && age >= STABLE_MS && stream.rung !== 'sse-slices') {
-    stream.cutAge = age
-    // Cut behind a good life: it is opened again nearly at once.
+  const isCut = wasProven && stream.rung !== 'sse-slices'
+  if (isCut && (age >= STABLE_MS || hasBrought)) {
+    // A stream that lived, or brought something before it was cut, is opened again nearly at once.
+    if (age >= STABLE_MS) stream.cutAge = age
     stream.failures = 0
-  } else if (fault !== 'busy' && fault !== 'auth') blame(draft, fault === 'refused' ? FAULTS : 1)
+    pauseUntil(draft, now + CUT_PAUSE_MS * draft.random())
+    return
+  }
+  if (fault !== 'busy' && fault !== 'auth') blame(draft, fault === 'refused' ? FAULTS : 1)
   const until = fail(draft, stream.failures++, retryAfterMs)
   const isGrave = state.faults + (state.pending?.weight ?? 0) >= FAULTS
   pauseUntil(draft, isGrave ? Math.max(until, now + VERDICT_MS) : until)
@@ -143,6 +154,7 @@ function prove(draft: Draft): void {
   state.hasWorked = true
   state.isDown = false
   state.pending = undefined
+  state.suspectedAt = undefined
   state.witnesses = 0
   if (state.highest > stream.streamed) oweEvent(draft, state.highest)
   scheduleWitness(draft)
@@ -169,13 +181,19 @@ function openAttempt(draft: Draft): void {
   stream.since = now
   stream.heardAt = now
   stream.streamed = state.highest
+  stream.began = state.highest
   state.owed = undefined
 }
 
 /** A poll was answered while the stream stayed silent: that one is dead. */
 export function judgeSilence(draft: Draft, pollSince: number): void {
   const { state } = draft
-  if (state.doubtAt === undefined || pollSince < state.doubtAt || state.stream.phase !== 'proven') return
+  if (state.doubtAt === undefined || state.stream.phase !== 'proven') return
+  if (pollSince < state.doubtAt) {
+    // That one was asked before the doubt, and says nothing.
+    askNow(draft)
+    return
+  }
   state.doubtAt = undefined
   onStreamFailure(draft, { fault: 'late', reason: 'the stream fell silent' })
 }
@@ -188,6 +206,6 @@ export function reopenStream(draft: Draft, since: number): void {
   if (stream.phase !== 'pausing') return
   stream.failures = 0
   // Many failures lately: the pause that bounds them stays.
-  if (state.failures.length > FAILURES_A_MINUTE / 2) return
+  if (state.failures.length >= MANY_FAILURES) return
   pauseUntil(draft, Math.min(stream.until, now + draft.random() * FIRST_BACKOFF_MS))
 }

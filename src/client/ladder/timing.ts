@@ -18,9 +18,11 @@ export const SECOND_WRITE_MS = 1_000
 /** A heartbeat may come this much late before a poll beside the stream asks why. */
 export const SILENCE_SLACK_MS = 2_000
 /** How long a stream may lack an event that a poll beside it has. */
-export const OWED_MS = 1_500
+export const OWED_MS = 600
+/** An event that was stamped so much earlier than it came, or three round trips, casts suspicion on its stream. */
+export const LATE_MS = 1_000
 /** Nor is it called held back while bytes arrive that are younger than this, … */
-export const FLOWING_MS = 1_500
+export const FLOWING_MS = 300
 /** … unless that goes on for so long. */
 export const LONGEST_OWED_MS = 30_000
 /** A timer that fires so much late was asleep or throttled: nothing is concluded from it. */
@@ -40,6 +42,8 @@ export const BRIDGE_WAIT_SECONDS = 3
 /** The longest wait of a long-poll, and the shortest that is worth one (seconds). */
 export const LONGEST_WAIT_SECONDS = 25
 export const SHORTEST_WAIT_SECONDS = 4
+/** Events that a poll asks for; fewer after answers that were cut, more again after whole ones. */
+export const MOST_EVENTS = 100
 /** Between two plain polls; twice and four times that when nothing happens, or nobody looks. */
 export const POLL_PAUSE_MS = 2_000
 /** Long-polls that are answered at once are asked no closer than this. */
@@ -47,6 +51,8 @@ export const POLL_GAP_MS = 150
 
 /** A cut after which the stream is back within this was a cut, not an outage. */
 export const BACK_WITHIN_MS = 3_000
+/** A random share of this passes before a stream that worked and was cut is opened again. */
+export const CUT_PAUSE_MS = 1_000
 /** Two cuts at ages so close to each other (share, or at least the second) are one time-out on the way. */
 export const SAME_AGE = 0.15
 export const SAME_AGE_MS = 2_000
@@ -70,8 +76,9 @@ export const MINUTE_MS = 60_000
 /** Full jitter: a random share of this, doubling up to the second. */
 export const FIRST_BACKOFF_MS = 500
 export const LONGEST_BACKOFF_MS = 8_000
-/** More failed attempts than this are not made in a minute. */
-export const FAILURES_A_MINUTE = 20
+/** After so many failures within a minute each further attempt of a lane waits about so long. */
+export const MANY_FAILURES = 8
+export const PACE_MS = 4_000
 
 /** The server ends a slice at the latest after this. */
 export { SLICE_MAX_MS as SLICE_MS } from '../../protocol/constants.ts'
