@@ -4,13 +4,14 @@ import { Credentials, type GetToken } from './credentials.ts'
 import { isCrowded as isCrowdedHere } from './crowd.ts'
 import { whoIsCalling } from './identity.ts'
 import type { Status as LadderStatus } from './ladder/draft.ts'
-import { RUNGS, type Rung } from './ladder/rungs.ts'
 import { Lag } from './lag.ts'
 import { Lease } from './lease.ts'
 import { Listeners } from './listeners.ts'
+import { meansOf } from './means.ts'
 import { Outbox, type OutboxItem, type SendOptions } from './outbox.ts'
 import { pause } from './pause.ts'
 import { Reading } from './reading.ts'
+import { recallRung, rememberRung } from './remembered-rung.ts'
 import { type Fetch, Requests } from './requests.ts'
 import { type ClientStorage, defaultStorage } from './storage.ts'
 import { surroundings } from './surroundings.ts'
@@ -41,9 +42,6 @@ export type ChatEvents = {
   reset: Reset
   outbox: OutboxItem[]
 }
-
-/** A rung is remembered for a day. */
-const REMEMBERED_MS = 24 * 3_600_000
 
 const STORAGE_MS = 300
 const FOLLOW_MS = 100
@@ -133,12 +131,13 @@ export class Chat {
 
   async #start(): Promise<void> {
     // A store that hangs must not hold the connection.
-    const remembered = await Promise.race([this.#recall(), pause(STORAGE_MS)])
+    const remembered = await Promise.race([recallRung(this.#storage, this.#options.url), pause(STORAGE_MS)])
     void this.#outbox.load().catch(() => {})
     const { signal } = this.#closing
     if (signal.aborted) return
     const isCrowded = !canElect() && (await isCrowdedHere(`longwave ${this.#options.url}`, signal))
-    const { transports, rungs } = this.#means(isCrowded)
+    const { rungs, ...means } = meansOf(this.#options.EventSource, isCrowded)
+    const transports = { requests: this.#requests, ...means }
     const { isVisible } = this.#surroundings
     const connection = new Connection(
       transports,
@@ -155,7 +154,7 @@ export class Chat {
           this.#listeners.emit('passing', event)
         },
         status: (status) => this.#report(status),
-        remember: (rung) => this.#remember(rung),
+        remember: (rung) => rememberRung(this.#storage, this.#options.url, rung),
         reset: (reset) => this.#reset(reset),
       },
     )
@@ -201,23 +200,6 @@ export class Chat {
     void connection.catchUp()
   }
 
-  /** What this runtime can do: some have no `EventSource`, some no bodies that can be read as they come. */
-  #means(isCrowded: boolean) {
-    const { EventSource: given } = this.#options
-    const native = typeof EventSource === 'undefined' ? undefined : EventSource
-    const hasBodies = typeof Response !== 'undefined' && 'body' in Response.prototype
-    const eventSource = given === null ? undefined : (given ?? native)
-    const can = {
-      sse: eventSource !== undefined || hasBodies,
-      'sse-disguised': hasBodies,
-      'sse-slices': true,
-      'long-poll': true,
-      poll: true,
-    }
-    const rungs = RUNGS.filter((rung) => can[rung] && (!isCrowded || rung === 'poll'))
-    return { rungs, transports: { requests: this.#requests, EventSource: eventSource, hasBodies } }
-  }
-
   #report(status: LadderStatus): void {
     const wasLive = this.#status.state === 'live'
     this.#status = { ...status, lagMs: this.#lag.ms }
@@ -232,20 +214,5 @@ export class Chat {
     const answers = await Promise.all(this.#listeners.emit('reset', reset))
     const cursor = answers.find((answer) => typeof answer === 'string')
     return cursor ?? reset.cursor
-  }
-
-  #remember(rung: Rung): void {
-    const value = JSON.stringify({ rung, at: Date.now() })
-    void this.#storage.set(`${this.#options.url} rung`, value).catch(() => {})
-  }
-
-  async #recall(): Promise<Rung | undefined> {
-    try {
-      const text = await this.#storage.get(`${this.#options.url} rung`)
-      const { rung, at } = JSON.parse(text ?? '{}') as { rung?: Rung; at?: number }
-      return Date.now() - (at ?? 0) < REMEMBERED_MS ? rung : undefined
-    } catch {
-      return undefined
-    }
   }
 }

@@ -38,7 +38,7 @@ export const FAULTS = 2
 /** A stream that is only opened again gets this long before polls step in for it. */
 export const BRIDGE_GRACE_MS = 1_000
 /** How long polls wait while a stream is being tried beside them, in seconds. */
-export const BRIDGE_WAIT_SECONDS = 3
+export const BRIDGE_WAIT_SECONDS = 2
 /** The longest wait of a long-poll, and the shortest that is worth one (seconds). */
 export const LONGEST_WAIT_SECONDS = 25
 export const SHORTEST_WAIT_SECONDS = 4
