@@ -1,5 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { Gateway } from '../src/app.ts'
+import { beforeAll, describe, expect, test } from 'vitest'
 import type { Broadcast } from '../src/store/broadcasts.ts'
 import { Database } from '../src/store/database.ts'
 import { ADMIN_TOKEN, BackEnd } from './support/back-end.ts'
@@ -10,20 +9,15 @@ import { NatsServer } from './support/nats-server.ts'
 import { Person } from './support/person.ts'
 import { startPostgres } from './support/postgres.ts'
 import { expectProblem } from './support/problem.ts'
-import { useGateway } from './support/suite.ts'
+import { useGateway, useOtherGateway } from './support/suite.ts'
 import { until } from './support/wait.ts'
 
 const { postgres, gateway } = useGateway({ adminToken: ADMIN_TOKEN })
-let elsewhere: Gateway
+const elsewhere = useOtherGateway(postgres)
 let backEnd: BackEnd
 
-beforeAll(async () => {
-  elsewhere = await startGateway(postgres.url)
+beforeAll(() => {
   backEnd = new BackEnd(gateway.url)
-})
-
-afterAll(async () => {
-  await elsewhere?.[Symbol.asyncDispose]()
 })
 
 const progressOf = async (id: string, by = backEnd) =>

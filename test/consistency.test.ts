@@ -1,26 +1,19 @@
-import { afterAll, beforeAll, expect, test } from 'vitest'
-import type { Gateway } from '../src/app.ts'
+import { afterAll, expect, test } from 'vitest'
 import { logEvent } from '../src/protocol/schemas.ts'
 import type { Conversation, Message } from '../src/protocol/types.ts'
 import { Database } from '../src/store/database.ts'
 import { Random } from './chaos/random.ts'
 import { ClientState } from './support/client-state.ts'
-import { startGateway } from './support/gateway.ts'
 import { Person } from './support/person.ts'
-import { useGateway } from './support/suite.ts'
+import { useGateway, useOtherGateway } from './support/suite.ts'
 
 const { gateway, postgres } = useGateway()
-let other: Gateway
-
-beforeAll(async () => {
-  other = await startGateway(postgres.url)
-})
+const other = useOtherGateway(postgres)
 
 afterAll(async () => {
   await using database = new Database({ url: postgres.url, maxConnections: 1 })
   const [row] = await database.sql`SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()`
   expect(row?.deadlocks).toBe(0)
-  await other?.[Symbol.asyncDispose]()
 })
 
 const EMOJIS = ['👍', '❤️', '🎉', '🇨🇭', '👩‍🚀']

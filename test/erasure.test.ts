@@ -1,28 +1,21 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { Gateway } from '../src/app.ts'
+import { beforeAll, describe, expect, test } from 'vitest'
 import type { Conversation, Message, User } from '../src/protocol/types.ts'
 import { Database } from '../src/store/database.ts'
 import type { Erasure } from '../src/store/erasures.ts'
 import { ADMIN_TOKEN, BackEnd } from './support/back-end.ts'
-import { startGateway } from './support/gateway.ts'
 import { GatewayProcess } from './support/gateway-process.ts'
 import { call, Person } from './support/person.ts'
 import { startPostgres } from './support/postgres.ts'
 import { expectProblem } from './support/problem.ts'
-import { useGateway } from './support/suite.ts'
+import { useGateway, useOtherGateway } from './support/suite.ts'
 import { until } from './support/wait.ts'
 
 const { postgres, gateway } = useGateway({ adminToken: ADMIN_TOKEN })
-let elsewhere: Gateway
+const elsewhere = useOtherGateway(postgres)
 let backEnd: BackEnd
 
-beforeAll(async () => {
-  elsewhere = await startGateway(postgres.url)
+beforeAll(() => {
   backEnd = new BackEnd(gateway.url)
-})
-
-afterAll(async () => {
-  await elsewhere?.[Symbol.asyncDispose]()
 })
 
 type Export = {

@@ -116,12 +116,9 @@ async function openStream(
     for (const frame of frames) if (!signal.aborted) hearer.frame(frame)
   }
   if (hasBodies && response.body) {
-    const reader = response.body.getReader()
-    for (;;) {
-      const { done, value } = await reader.read()
+    for await (const chunk of chunksOf(response.body)) {
       if (signal.aborted) return
-      if (done) break
-      hear(parser.push(value))
+      hear(parser.push(chunk))
     }
   } else hear(parser.pushText(await response.text()))
   if (!signal.aborted) hearer.ended()
@@ -145,13 +142,21 @@ async function ask(
 /** Reads a body and says so whenever some of it comes: on a slow link that is not silence. */
 async function readSlowly(body: ReadableStream<Uint8Array>, hearer: Hearer): Promise<string> {
   const decoder = new TextDecoder()
-  const reader = body.getReader()
   let text = ''
+  for await (const chunk of chunksOf(body)) {
+    text += decoder.decode(chunk, { stream: true })
+    hearer.bytes()
+  }
+  return text + decoder.decode()
+}
+
+/** Not every runtime's streams can be iterated. */
+async function* chunksOf(body: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
+  const reader = body.getReader()
   for (;;) {
     const { done, value } = await reader.read()
-    if (done) return text + decoder.decode()
-    text += decoder.decode(value, { stream: true })
-    hearer.bytes()
+    if (done) return
+    yield value
   }
 }
 

@@ -1,7 +1,7 @@
 import { formatCursor } from '../protocol/cursor.ts'
 import { Problem } from '../protocol/problems.ts'
 import * as schemas from '../protocol/schemas.ts'
-import type { Member } from '../protocol/types.ts'
+import type { Member, Role } from '../protocol/types.ts'
 import { findBlockers } from '../store/blocks.ts'
 import { blocked } from '../store/commit-group.ts'
 import { updateConversation } from '../store/conversation-changes.ts'
@@ -9,7 +9,7 @@ import { createGroup, type ListPosition, openDirect } from '../store/conversatio
 import { listMembers, putMember, removeMember } from '../store/members.ts'
 import { markRead } from '../store/read-marks.ts'
 import { creating } from './creating.ts'
-import { endpoint } from './endpoint.ts'
+import { endpoint, type Reply } from './endpoint.ts'
 import { fitting } from './fitting.ts'
 import type { Services } from './services.ts'
 
@@ -160,6 +160,19 @@ export const getMembers = (services: Services) =>
     },
   })
 
+/** Adds a member or changes a role; `by` is who does it, null for the back end. */
+export async function putMemberBy(
+  { config, database, writer }: Services,
+  by: string | null,
+  { id: conversation, user_id: user }: { id: string; user_id: string },
+  role: Role | undefined,
+): Promise<Reply> {
+  const limit = config.groupLimit
+  const added = await writer.write((unit) => putMember(unit, { conversation, by, user, role, limit }))
+  const members = await listMembers(database.sql, conversation, by)
+  return { status: added ? 201 : 200, body: members.find(({ user_id }) => user_id === user) }
+}
+
 export const putConversationMember = (services: Services) =>
   endpoint({
     summary: 'Add a member, change a role, or hand the group over',
@@ -173,12 +186,7 @@ export const putConversationMember = (services: Services) =>
     },
     problems: ['not_found', 'forbidden', 'group_full', 'direct_conversation'],
     async handle({ params, body, caller }) {
-      const change = { conversation: params.id, by: caller.user_id, user: params.user_id, role: body?.role }
-      const limit = services.config.groupLimit
-      const added = await services.writer.write((unit) => putMember(unit, { ...change, limit }))
-      const members = await listMembers(services.database.sql, params.id, caller.user_id)
-      const member = members.find((each) => each.user_id === params.user_id)
-      return { status: added ? 201 : 200, body: member }
+      return putMemberBy(services, caller.user_id, params, body?.role)
     },
   })
 

@@ -3,9 +3,10 @@ import { Problem } from '../protocol/problems.ts'
 import * as schemas from '../protocol/schemas.ts'
 import type { Data } from '../protocol/types.ts'
 import type { Send } from '../store/commit-group.ts'
+import type { Sent } from '../store/committer.ts'
 import { newId } from '../store/ids.ts'
 import { type HistoryAnchor, readHistory, readMessage } from '../store/messages.ts'
-import { endpoint } from './endpoint.ts'
+import { endpoint, type Reply } from './endpoint.ts'
 import { fitting } from './fitting.ts'
 import type { Services } from './services.ts'
 
@@ -45,6 +46,12 @@ export function readClientId(
   })
 }
 
+/** The answer to a send: 201 the first time, 200 and a header when its key was used before. */
+export function sentReply({ message, replayed }: Sent): Reply {
+  if (!replayed) return { status: 201, body: message }
+  return { status: 200, body: message, headers: { 'Idempotent-Replayed': 'true' } }
+}
+
 export const sendMessage = (services: Services) =>
   endpoint({
     summary: 'Send a message; repeat with the same key until it is answered',
@@ -61,11 +68,7 @@ export const sendMessage = (services: Services) =>
     async handle({ params, body, caller }, { key }) {
       const client_id = readClientId(key, body) ?? newId()
       await services.limits.take('send', caller.user_id)
-      const { message, replayed } = await services.committer.commit(
-        newSend(caller.user_id, params.id, body, client_id),
-      )
-      if (!replayed) return { status: 201, body: message }
-      return { status: 200, body: message, headers: { 'Idempotent-Replayed': 'true' } }
+      return sentReply(await services.committer.commit(newSend(caller.user_id, params.id, body, client_id)))
     },
   })
 

@@ -32,3 +32,20 @@ export function useGateway(config: Partial<Config> = {}): {
     },
   }
 }
+
+/** Another node over the suite's Postgres; to be called behind `useGateway`, so that it starts after it and ends before. */
+export function useOtherGateway(
+  postgres: { readonly url: string },
+  config: Partial<Config> = {},
+): { readonly url: string } {
+  let gateway: Gateway
+  beforeAll(async () => {
+    gateway = await startGateway(postgres.url, config)
+  })
+  afterAll(() => gateway?.[Symbol.asyncDispose]())
+  return {
+    get url() {
+      return gateway.url
+    },
+  }
+}

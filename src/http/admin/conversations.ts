@@ -3,9 +3,9 @@ import * as schemas from '../../protocol/schemas.ts'
 import { updateConversation } from '../../store/conversation-changes.ts'
 import { toSharedConversation } from '../../store/conversation-record.ts'
 import { createGroup, findConversation, openDirect } from '../../store/conversations.ts'
-import { listMembers, putMember, removeMember } from '../../store/members.ts'
+import { listMembers, removeMember } from '../../store/members.ts'
 import type { Unit } from '../../store/writer.ts'
-import { membersPage, noSuchMember } from '../conversations.ts'
+import { membersPage, noSuchMember, putMemberBy } from '../conversations.ts'
 import { creating } from '../creating.ts'
 import { endpoint } from '../endpoint.ts'
 import type { Services } from '../services.ts'
@@ -133,11 +133,7 @@ export const putMemberFor = (services: Services) =>
     },
     problems: ['not_found', 'forbidden', 'group_full', 'direct_conversation'],
     async handle({ params, body }) {
-      const { id: conversation, user_id: user } = params
-      const change = { conversation, by: null, user, role: body?.role, limit: services.config.groupLimit }
-      const added = await services.writer.write((unit) => putMember(unit, change))
-      const members = await listMembers(services.database.sql, conversation, null)
-      return { status: added ? 201 : 200, body: members.find((each) => each.user_id === user) }
+      return putMemberBy(services, null, params, body?.role)
     },
   })
 

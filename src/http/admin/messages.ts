@@ -2,7 +2,7 @@ import { Problem } from '../../protocol/problems.ts'
 import * as schemas from '../../protocol/schemas.ts'
 import { newId } from '../../store/ids.ts'
 import { endpoint } from '../endpoint.ts'
-import { newSend, readClientId } from '../messages.ts'
+import { newSend, readClientId, sentReply } from '../messages.ts'
 import type { Services } from '../services.ts'
 
 export const sendMessageFor = (services: Services) =>
@@ -23,11 +23,7 @@ export const sendMessageFor = (services: Services) =>
       const client_id = readClientId(key, body) ?? newId()
       const sender = body.sender_id ?? null
       if (sender !== null) await requireSender(services, sender)
-      const { message, replayed } = await services.committer.commit(
-        newSend(sender, params.id, body, client_id),
-      )
-      if (!replayed) return { status: 201, body: message }
-      return { status: 200, body: message, headers: { 'Idempotent-Replayed': 'true' } }
+      return sentReply(await services.committer.commit(newSend(sender, params.id, body, client_id)))
     },
   })
 

@@ -27,23 +27,26 @@ BEGIN
     to_char(now() AT TIME ZONE 'UTC', 'YYYYMM'), v_end);
 END $$;
 
--- Makes the partitions of messages, a month each, from this one to the one after next.
-CREATE FUNCTION keep_message_partitions() RETURNS void LANGUAGE plpgsql AS $$
-DECLARE
-  month timestamptz;
-  part_name text;
+-- Makes one partition, by the time in p_column, unless it is there.
+CREATE FUNCTION make_partition(p_table text, p_column text, p_part text, p_from timestamptz, p_to timestamptz)
+RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-  FOR month IN SELECT generate_series(date_trunc('month', now(), 'UTC'), now() + interval '2 months', '1 month') LOOP
-    part_name := format('messages_%s', to_char(month AT TIME ZONE 'UTC', 'YYYYMM'));
-    CONTINUE WHEN to_regclass(part_name) IS NOT NULL;
-    EXECUTE format('CREATE TABLE %I (LIKE messages INCLUDING ALL)', part_name);
-    LOCK TABLE messages_default IN ACCESS EXCLUSIVE MODE;
-    EXECUTE format('WITH moved AS (DELETE FROM messages_default WHERE created_at >= %1$L AND created_at < %2$L RETURNING *)
-      INSERT INTO %3$I SELECT * FROM moved', month, month + interval '1 month', part_name);
-    EXECUTE format('ALTER TABLE messages ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
-      part_name, month, month + interval '1 month');
-  END LOOP;
+  IF to_regclass(p_part) IS NOT NULL THEN
+    RETURN;
+  END IF;
+  EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING ALL)', p_part, p_table);
+  -- What came before its partition did is in the default one, and would forbid it. Nothing may come in between.
+  EXECUTE format('LOCK TABLE %I IN ACCESS EXCLUSIVE MODE', p_table || '_default');
+  EXECUTE format('WITH moved AS (DELETE FROM %1$I WHERE %2$I >= %3$L AND %2$I < %4$L RETURNING *) INSERT INTO %5$I SELECT * FROM moved',
+    p_table || '_default', p_column, p_from, p_to, p_part);
+  EXECUTE format('ALTER TABLE %I ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)', p_table, p_part, p_from, p_to);
 END $$;
+
+-- Makes the partitions of messages, a month each, from this one to the one after next.
+CREATE FUNCTION keep_message_partitions() RETURNS void LANGUAGE sql AS $$
+  SELECT make_partition('messages', 'created_at', 'messages_' || to_char(month AT TIME ZONE 'UTC', 'YYYYMM'), month, month + interval '1 month')
+    FROM generate_series(date_trunc('month', now(), 'UTC'), now() + interval '2 months', '1 month') AS month
+$$;
 
 -- Messages as the wire carries them everywhere but in their own resource: a text of more than 8 KB is cut (finer by the reader).
 CREATE VIEW inline_messages AS

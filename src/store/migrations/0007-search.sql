@@ -58,22 +58,10 @@ SELECT array_agg(n.conversation_id), array_agg(n.seq), array_agg(n.created_at)
  GROUP BY n.part;
 
 -- Makes the partitions of search_words, a year each, this one and the next.
-CREATE FUNCTION keep_search_partitions() RETURNS void LANGUAGE plpgsql AS $$
-DECLARE
-  year timestamptz;
-  part_name text;
-BEGIN
-  FOR year IN SELECT generate_series(date_trunc('year', now(), 'UTC'), now() + interval '1 year', '1 year') LOOP
-    part_name := format('search_words_%s', to_char(year AT TIME ZONE 'UTC', 'YYYY'));
-    CONTINUE WHEN to_regclass(part_name) IS NOT NULL;
-    EXECUTE format('CREATE TABLE %I (LIKE search_words INCLUDING ALL)', part_name);
-    LOCK TABLE search_words_default IN ACCESS EXCLUSIVE MODE;
-    EXECUTE format('WITH moved AS (DELETE FROM search_words_default WHERE created_at >= %1$L AND created_at < %2$L RETURNING *)
-      INSERT INTO %3$I SELECT * FROM moved', year, year + interval '1 year', part_name);
-    EXECUTE format('ALTER TABLE search_words ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
-      part_name, year, year + interval '1 year');
-  END LOOP;
-END $$;
+CREATE FUNCTION keep_search_partitions() RETURNS void LANGUAGE sql AS $$
+  SELECT make_partition('search_words', 'created_at', 'search_words_' || to_char(year AT TIME ZONE 'UTC', 'YYYY'), year, year + interval '1 year')
+    FROM generate_series(date_trunc('year', now(), 'UTC'), now() + interval '1 year', '1 year') AS year
+$$;
 
 -- Times as whole numbers, microseconds since 1970: a place in a list of results, exact.
 CREATE FUNCTION to_micros(p_at timestamptz) RETURNS bigint LANGUAGE sql IMMUTABLE AS $$

@@ -2,24 +2,11 @@
 -- at all just now, and dropped when nobody's statement can see it any more.
 
 -- Makes the inbox's partitions, a week each, around now, and takes what is over the retention from the default one.
-CREATE OR REPLACE FUNCTION keep_inbox_partitions(p_retention interval) RETURNS void LANGUAGE plpgsql AS $$
-DECLARE
-  week timestamptz;
-  part_name text;
-BEGIN
-  FOR week IN SELECT generate_series(date_trunc('week', now(), 'UTC') - interval '1 week', now() + interval '3 weeks', '1 week') LOOP
-    part_name := format('inbox_%s', to_char(week AT TIME ZONE 'UTC', 'YYYYMMDD'));
-    CONTINUE WHEN to_regclass(part_name) IS NOT NULL;
-    EXECUTE format('CREATE TABLE %I (LIKE inbox INCLUDING ALL)', part_name);
-    -- What came before its partition did is in the default one, and would forbid it. Nothing may come in between.
-    LOCK TABLE inbox_default IN ACCESS EXCLUSIVE MODE;
-    EXECUTE format('WITH moved AS (DELETE FROM inbox_default WHERE at >= %1$L AND at < %2$L RETURNING *)
-      INSERT INTO %3$I SELECT * FROM moved', week, week + interval '1 week', part_name);
-    EXECUTE format('ALTER TABLE inbox ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
-      part_name, week, week + interval '1 week');
-  END LOOP;
+CREATE OR REPLACE FUNCTION keep_inbox_partitions(p_retention interval) RETURNS void LANGUAGE sql AS $$
+  SELECT make_partition('inbox', 'at', 'inbox_' || to_char(week AT TIME ZONE 'UTC', 'YYYYMMDD'), week, week + interval '1 week')
+    FROM generate_series(date_trunc('week', now(), 'UTC') - interval '1 week', now() + interval '3 weeks', '1 week') AS week;
   DELETE FROM inbox_default WHERE at < now() - p_retention;
-END $$;
+$$;
 
 -- Takes off one partition that is wholly over the retention; null if there is none. It needs the whole inbox for a moment
 -- (CONCURRENTLY is not to be had beside a default partition): run it with a short lock_timeout.
