@@ -82,6 +82,19 @@ describe('a cookie session', () => {
     }
   })
 
+  test('writes through a proxy that changes Host, by the browser’s word that the page is our own', async () => {
+    const origin = 'http://chat.example.org'
+    for (const [site, status] of [
+      ['same-origin', 200],
+      ['same-site', 403],
+      ['cross-site', 403],
+      ['none', 403],
+    ] as const) {
+      const headers = { ...json, origin, 'sec-fetch-site': site }
+      expect((await withCookie('PATCH', '/v1/users/me', headers, body)).status).toBe(status)
+    }
+  })
+
   test('writes without an Origin only by a JSON body', async () => {
     expect((await withCookie('PATCH', '/v1/users/me', {}, body)).status).toBe(200)
     for (const type of ['text/plain', 'application/x-www-form-urlencoded', 'multipart/form-data']) {

@@ -110,10 +110,12 @@ export class Authenticator {
 
   /**
    * A browser sends the cookie whoever made the request: an unsafe method needs an allowed Origin, or where a proxy
-   * stripped it a JSON body, which no foreign page can send without asking first.
+   * stripped it a JSON body, which no foreign page can send without asking first. Where a proxy changed `Host` our own page
+   * is known by the browser's word, which no page can put there (W3C Fetch Metadata).
    */
   #refuseForgery(incoming: IncomingMessage): void {
     if (incoming.method === 'GET' || incoming.method === 'HEAD') return
+    if (incoming.headers['sec-fetch-site'] === 'same-origin') return
     const { origin } = incoming.headers
     if (origin === undefined ? isJson(incoming) : this.#origins.isTrusted(origin, incoming)) return
     throw new Problem(
