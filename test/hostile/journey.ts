@@ -1,8 +1,12 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { Durations } from '../../bench/support/percentile.ts'
+import { mostInAMinute } from '../ladder/traveller.ts'
 import { until } from '../support/wait.ts'
 import type { Box } from './box.ts'
 import type { Arrival, Journey, Traveller } from './travellers/traveller.ts'
+
+/** How often it is looked which transport is in use. */
+const LOOK_MS = 50
 
 /** How a journey goes: half of the messages, a pause, a quarter, a restart of the box, the last quarter. */
 export type Itinerary = {
@@ -20,7 +24,10 @@ export type Itinerary = {
 export type Outcome = {
   /** Texts in each direction. */
   messages: number
+  /** The transports in the order of their use. */
   rungs: readonly string[]
+  /** The most changes of transport within any minute. */
+  changes: number
   /** From the start on a fresh profile to the first message. */
   firstMessageMs: number | undefined
   /** Of what was said while the box was up. */
@@ -39,14 +46,19 @@ export async function takeJourney(box: Box, traveller: Traveller, itinerary: Iti
   const begun = performance.now()
   const journey = await traveller.start(box)
   const said = new Map<string, number>()
-  const rungs: string[] = []
+  const rungs: { rung: string; at: number }[] = []
+  const look = () => {
+    const { rung } = journey
+    if (rung !== undefined && rung !== rungs.at(-1)?.rung) rungs.push({ rung, at: performance.now() })
+  }
+  const looking = setInterval(look, LOOK_MS)
   const talk = async (from: number, to: number) => {
     for (let count = from; count < to; count += 1) {
       said.set(`far ${count}`, performance.now())
       await journey.say(`far ${count}`)
       journey.send(`near ${count}`)
       await pause(paceMs)
-      if (journey.rung !== undefined && journey.rung !== rungs.at(-1)) rungs.push(journey.rung)
+      look()
     }
   }
   try {
@@ -61,6 +73,7 @@ export async function takeJourney(box: Box, traveller: Traveller, itinerary: Iti
     await until('all to arrive', isComplete, patienceMs).catch(() => {})
     return judge(journey, { begun, down, up, said, rungs, messages })
   } finally {
+    clearInterval(looking)
     await journey.stop()
   }
 }
@@ -70,7 +83,7 @@ type Log = {
   down: number
   up: number
   said: ReadonlyMap<string, number>
-  rungs: readonly string[]
+  rungs: readonly { rung: string; at: number }[]
   messages: number
 }
 
@@ -84,7 +97,8 @@ function judge({ received, sent }: Journey, { begun, down, up, said, rungs, mess
   const [first] = received
   return {
     messages,
-    rungs,
+    rungs: rungs.map(({ rung }) => rung),
+    changes: mostInAMinute(rungs.slice(1).map(({ at }) => at)),
     firstMessageMs: first && first.at - begun,
     lag: lags.count === 0 ? undefined : lags.summary(),
     backMs: back === undefined ? undefined : back - up,

@@ -32,6 +32,7 @@ export function journeysTable(boxes: readonly string[], journeys: Journeys): str
     'box',
     'traveller',
     'by',
+    'changes/min',
     'first',
     'lag p50',
     'p99',
@@ -46,9 +47,19 @@ export function journeysTable(boxes: readonly string[], journeys: Journeys): str
   return table([...heads, 'out of order'], rows)
 }
 
-function cells({ rungs, firstMessageMs, lag, backMs, lost, doubled, disordered }: Outcome): string[] {
+function cells({
+  rungs,
+  changes,
+  firstMessageMs,
+  lag,
+  backMs,
+  lost,
+  doubled,
+  disordered,
+}: Outcome): string[] {
   return [
     rungs.join(' → '),
+    rungs.length === 0 ? '' : `${changes}`,
     ...[firstMessageMs, lag?.p50, lag?.p99, backMs].map((ms) =>
       ms === undefined ? 'never' : `${Math.round(ms)} ms`,
     ),

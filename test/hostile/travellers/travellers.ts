@@ -1,10 +1,12 @@
 import { makeEventSource, makeLongPoll } from './bare.ts'
+import { makeSdk } from './sdk.ts'
 import { makeSocketIo } from './socket-io.ts'
 import type { MakeTraveller } from './traveller.ts'
 import { makeWebSocket } from './websocket.ts'
 
 /** Who travels through each box, by the name it is asked for. */
 export const travellers: Readonly<Record<string, MakeTraveller>> = {
+  sdk: makeSdk,
   'event-source': makeEventSource,
   'long-poll': makeLongPoll,
   'socket.io': makeSocketIo,
