@@ -1,6 +1,6 @@
 import type { Browser, Page } from 'puppeteer-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type BrowserName, openBrowser } from './support/browser.ts'
+import { type BrowserName, lookAt, openBrowser } from './support/browser.ts'
 import { Person } from './support/person.ts'
 import { useGateway } from './support/suite.ts'
 import { TcpProxy } from './support/tcp-proxy.ts'
@@ -20,10 +20,7 @@ type Tab = {
 async function join(browser: Browser, url: string, token: string, prepare = ''): Promise<Tab> {
   const page = await browser.newPage()
   // All windows are looked at: else Chromium hides all tabs but one.
-  if (browser.process()?.spawnfile.includes('chromium')) {
-    const session = await page.createCDPSession()
-    await session.send('Emulation.setFocusEmulationEnabled', { enabled: true })
-  }
+  if (browser.process()?.spawnfile.includes('chromium')) await lookAt(page)
   const streams: string[] = []
   page.on('request', (request) => {
     if (request.url().includes('as=sse')) streams.push(request.url())

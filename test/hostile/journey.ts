@@ -71,7 +71,7 @@ export async function takeJourney(box: Box, traveller: Traveller, itinerary: Iti
     await talk(Math.ceil((messages * 3) / 4), messages)
     const isComplete = () => [journey.received, journey.sent].every((each) => countTexts(each) >= messages)
     await until('all to arrive', isComplete, patienceMs).catch(() => {})
-    return judge(journey, { begun, down, up, said, rungs, messages })
+    return judge(journey, { begun: journey.begun ?? begun, down, up, said, rungs, messages })
   } finally {
     clearInterval(looking)
     await journey.stop()

@@ -22,6 +22,18 @@ export async function openBrowser(name: BrowserName = 'chromium'): Promise<Brows
   return launch({ headless: true, ...(name === 'chromium' ? CHROMIUM : FIREFOX) })
 }
 
+/** Chromium that takes whatever is signed with this key: the SHA-256 of its public key (SPKI, DER) in Base64. */
+export async function openTrustingChromium(key: string): Promise<Browser & AsyncDisposable> {
+  const args = [...CHROMIUM.args, `--ignore-certificate-errors-spki-list=${key}`]
+  return launch({ headless: true, ...CHROMIUM, args })
+}
+
+/** Lets a page believe that somebody looks at it, whatever other windows there are. */
+export async function lookAt(page: Page): Promise<void> {
+  const session = await page.createCDPSession()
+  await session.send('Emulation.setFocusEmulationEnabled', { enabled: true })
+}
+
 /** A window on this address, whose cookies and storage are apart from any other's. Every question is answered with yes. */
 export async function openWindow(browser: Browser, address: string): Promise<Page> {
   const context = await browser.createBrowserContext()

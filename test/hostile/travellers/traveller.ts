@@ -14,6 +14,8 @@ export interface Traveller extends AsyncDisposable {
 
 /** One trip of a traveller: what is said at one end should arrive once at the other, in order. */
 export interface Journey {
+  /** When its near end began to connect, if that was later than the start: a browser gets its page first. */
+  readonly begun?: number
   /** What the near end got. */
   readonly received: readonly Arrival[]
   /** What the near end sent and the far end got. */

@@ -1,4 +1,5 @@
 import { makeEventSource, makeLongPoll } from './bare.ts'
+import { makePage } from './page.ts'
 import { makeSdk } from './sdk.ts'
 import { makeSocketIo } from './socket-io.ts'
 import type { MakeTraveller } from './traveller.ts'
@@ -7,6 +8,7 @@ import { makeWebSocket } from './websocket.ts'
 /** Who travels through each box, by the name it is asked for. */
 export const travellers: Readonly<Record<string, MakeTraveller>> = {
   sdk: makeSdk,
+  page: makePage,
   'event-source': makeEventSource,
   'long-poll': makeLongPoll,
   'socket.io': makeSocketIo,
