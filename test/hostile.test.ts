@@ -51,6 +51,11 @@ describe.concurrent('P10: with its cursor a client loses and doubles nothing, th
     ['privoxy', 'long-poll'],
     ['squid-rules', 'long-poll'],
     ['slow-link', 'long-poll'],
+    ['nginx-buffering', 'sdk'],
+    ['squid-rules', 'sdk'],
+    ['squid-scanner', 'sdk'],
+    ['cutter', 'sdk'],
+    ['slow-link', 'sdk'],
   ])('%s, %s', async (name, by) => {
     expect(await travel(name, by)).toMatchObject({
       lost: { received: 0, sent: 0 },
