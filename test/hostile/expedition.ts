@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Box, Origin } from './box.ts'
 import { runChecks } from './checks/run-checks.ts'
-import { takeJourney } from './journey.ts'
+import { type Outcome, takeJourney } from './journey.ts'
 import { makeBox } from './lab.ts'
 import type { Findings, Journeys } from './report.ts'
 import { travellers } from './travellers/travellers.ts'
@@ -37,10 +37,19 @@ export async function expedition(origin: Origin, order: Order): Promise<Expediti
   const journeys: Journeys = new Map()
   const failures: string[] = []
   const visit = async (name: string) => {
-    const travels = order.travellers.map(async (by) => [by, await travel(name, by, origin, order)] as const)
-    const [found, ...outcomes] = await Promise.all([tryBox(name, origin, order), ...travels])
-    findings.set(name, found)
-    journeys.set(name, new Map(outcomes))
+    const its: Map<string, Outcome> = new Map()
+    journeys.set(name, its)
+    // What fails of it leaves the rest its results.
+    const part = (what: string, work: Promise<unknown>) =>
+      work.catch((error: Error) => failures.push(`${name}, ${what}: ${error.message}`))
+    const found = tryBox(name, origin, order).then((its) => findings.set(name, its))
+    const travels = order.travellers.map((by) =>
+      part(
+        by,
+        travel(name, by, origin, order).then((outcome) => its.set(by, outcome)),
+      ),
+    )
+    await Promise.all([part('checks', found), ...travels])
     order.progress(`${name} is done`)
   }
   // The longest journey first.
@@ -48,8 +57,7 @@ export async function expedition(origin: Origin, order: Order): Promise<Expediti
   const work = async (_: unknown, index: number) => {
     // Not all at once: signing up is work, and would be seen in the others' first message.
     await pause(index * STAGGER_MS)
-    for (let name = waiting.shift(); name !== undefined; name = waiting.shift())
-      await visit(name).catch((error: Error) => failures.push(`${name}: ${error.message}`))
+    for (let name = waiting.shift(); name !== undefined; name = waiting.shift()) await visit(name)
   }
   await Promise.all(Array.from({ length: AT_ONCE }).map(work))
   return { findings, journeys, failures }

@@ -27,7 +27,11 @@ export function findingsTable(
 }
 
 /** How each traveller came through each box, as Markdown. */
-export function journeysTable(boxes: readonly string[], journeys: Journeys): string {
+export function journeysTable(
+  boxes: readonly string[],
+  travellers: readonly string[],
+  journeys: Journeys,
+): string {
   const heads = [
     'box',
     'traveller',
@@ -42,10 +46,37 @@ export function journeysTable(boxes: readonly string[], journeys: Journeys): str
     'doubled',
   ]
   const rows = boxes.flatMap((box) =>
-    [...(journeys.get(box) ?? [])].map(([traveller, outcome]) => [box, traveller, ...cells(outcome)]),
+    travellers.flatMap((by) => {
+      const outcome = journeys.get(box)?.get(by)
+      return outcome ? [[box, by, ...cells(outcome)]] : []
+    }),
   )
   return table([...heads, 'out of order'], rows)
 }
+
+/** At a glance: per box and traveller what carried in the end and how late, or what was lost of how many. */
+export function matrixTable(
+  boxes: readonly string[],
+  travellers: readonly string[],
+  journeys: Journeys,
+): string {
+  const glance = ({ rungs, lag, lost, messages }: Outcome) => {
+    const missing = lost.received + lost.sent
+    if (lost.received === messages) return '**nothing arrives**'
+    const by = [rungs.at(-1), lag && `p99 ${milliseconds(lag.p99)}`].filter(Boolean).join(', ')
+    return missing === 0 ? by : `**${missing} of ${2 * messages} lost**`
+  }
+  const rows = boxes.map((box) => [
+    box,
+    ...travellers.map((by) => {
+      const outcome = journeys.get(box)?.get(by)
+      return outcome ? glance(outcome) : ''
+    }),
+  ])
+  return table(['box', ...travellers], rows)
+}
+
+const milliseconds = (ms: number | undefined) => (ms === undefined ? 'never' : `${Math.round(ms)} ms`)
 
 function cells({
   rungs,
@@ -60,9 +91,7 @@ function cells({
   return [
     rungs.join(' → '),
     rungs.length === 0 ? '' : `${changes}`,
-    ...[firstMessageMs, lag?.p50, lag?.p99, backMs].map((ms) =>
-      ms === undefined ? 'never' : `${Math.round(ms)} ms`,
-    ),
+    ...[firstMessageMs, lag?.p50, lag?.p99, backMs].map(milliseconds),
     ...[lost.received, lost.sent, doubled, disordered].map((count) => (count === 0 ? '0' : `**${count}**`)),
   ]
 }

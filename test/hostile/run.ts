@@ -7,7 +7,7 @@ import { boxNames } from './lab.ts'
 import { startLabServer } from './lab-server.ts'
 import { openOrigin } from './origin.ts'
 import { picture } from './picture.ts'
-import { findingsTable, journeysTable } from './report.ts'
+import { findingsTable, journeysTable, matrixTable } from './report.ts'
 import { travellers } from './travellers/travellers.ts'
 
 const USAGE = `usage: npm run hostile -- [box …] [--seconds 70] [--messages 200] [--out matrix.md] [--picture matrix.svg]
@@ -59,7 +59,12 @@ async function run(): Promise<boolean> {
   const { findings, journeys, failures } = await Promise.race([expedition(origin, order), interrupted])
   const tables = [
     ...(order.checks.length > 0 ? [findingsTable(order.boxes, order.checks, findings)] : []),
-    ...(order.travellers.length > 0 ? [journeysTable(order.boxes, journeys)] : []),
+    ...(order.travellers.length > 0
+      ? [
+          matrixTable(order.boxes, order.travellers, journeys),
+          journeysTable(order.boxes, order.travellers, journeys),
+        ]
+      : []),
   ]
   const strange = [...findings].flatMap(([box, its]) => deviations(box, its))
   console.log(['', ...tables, ...failures, ...strange].join('\n\n'))
