@@ -179,6 +179,35 @@ describe('sending', () => {
     expect((await anna.readAll()).events.filter(({ type }) => type === 'message.created')).toHaveLength(1)
   })
 
+  test('what queues up for a conversation goes together, in order, and once though an answer is lost', async () => {
+    const { anna, ben, conversation } = await pair()
+    const posts: string[] = []
+    const writer = join(ben, gateway.url, {
+      fetch: async (url, init) => {
+        const response = await fetch(url, init)
+        if (init?.method === 'POST' && url.endsWith('/messages') && posts.push(url) === 2)
+          throw new TypeError('reset')
+        return response
+      },
+    })
+    const sent = await Promise.all(numbers(30).map((text) => writer.chat.send(conversation, text)))
+    expect(sent.map(({ seq }) => seq)).toEqual(numbers(30).map((text) => Number(text) + 1))
+    expect(posts.length).toBeLessThanOrEqual(6)
+    expect(posts.some((url) => url.endsWith('/v1/messages'))).toBe(true)
+    const { events } = await anna.readAll()
+    expect(events.flatMap(({ message }) => (message ? [message.text] : []))).toEqual(numbers(30))
+  })
+
+  test('of what goes together one that the server will not have fails alone, and says why', async () => {
+    const { ben, conversation } = await pair()
+    const writer = join(ben, gateway.url)
+    const sends = ['first', 'second', '', 'third'].map((text) => writer.chat.send(conversation, text))
+    const [first, second, empty, third] = await Promise.allSettled(sends)
+    expect([first, second, third].map((each) => each?.status)).toEqual(Array(3).fill('fulfilled'))
+    expect(empty).toMatchObject({ reason: { status: 422, code: 'validation_failed' } })
+    expect(empty).not.toMatchObject({ reason: { message: '' } })
+  })
+
   test('pages of a captive portal are not taken for answers', async () => {
     const { ben, conversation } = await pair()
     let portal = 3

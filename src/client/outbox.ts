@@ -1,5 +1,6 @@
 import type { Data, Message } from '../protocol/types.ts'
 import { type Answer, mayMend } from './answers.ts'
+import { batchOf, sendItems } from './batch.ts'
 import { pause } from './pause.ts'
 import type { Requests } from './requests.ts'
 import type { ClientStorage } from './storage.ts'
@@ -41,7 +42,7 @@ const KEEP_MS = 200
 
 type Waiter = { resolve(message: Message): void; reject(error: SendError): void }
 
-/** Messages on their way, one at a time per conversation, each sent with its key until it is answered. */
+/** Messages on their way, one request at a time per conversation, each sent with its key until it is answered. */
 export class Outbox {
   readonly #requests: Requests
   readonly #storage: ClientStorage
@@ -138,33 +139,39 @@ export class Outbox {
     this.#changed(committed)
   }
 
+  /** What waits goes together; what was not committed then goes alone, before anything behind it. */
   async #drain(conversation_id: string): Promise<void> {
     if (this.#draining.has(conversation_id)) return
     this.#draining.add(conversation_id)
-    const next = () => this.items.find((item) => item.conversation_id === conversation_id && !item.failed)
-    for (let item = next(); item && !this.#closing.signal.aborted; item = next()) await this.#deliver(item)
+    const { signal } = this.#closing
+    for (let tries = 0; !signal.aborted; ) {
+      const waiting = this.items.filter((item) => item.conversation_id === conversation_id && !item.failed)
+      if (waiting.length === 0) break
+      const items = tries > 0 ? waiting.slice(0, 1) : batchOf(waiting)
+      const answers = await sendItems(this.#requests, items, { isRetry: tries > 0, signal })
+      const isDone = await this.#take(items, answers)
+      tries = isDone ? 0 : tries + 1
+      const [answer] = answers
+      if (!isDone && !signal.aborted)
+        await this.#sleep(tries - 1, answer?.ok === false ? answer.retryAfterMs : undefined)
+    }
     this.#draining.delete(conversation_id)
   }
 
-  async #deliver(item: OutboxItem): Promise<void> {
-    const { key, conversation_id, text, reply_to, data } = item
-    const body = { text, ...(reply_to !== undefined && { reply_to }), ...(data && { data }) }
-    const path = `/v1/conversations/${encodeURIComponent(conversation_id)}/messages`
-    const { signal } = this.#closing
-    for (let tries = 0; this.#items.has(key) && !signal.aborted; tries += 1) {
-      const answer = await this.#requests.json(path, body, { key, isRetry: tries > 0, signal })
-      if (answer.ok && isMessage(answer.body)) {
+  /** Whether all of these are settled now. */
+  async #take(items: readonly OutboxItem[], answers: readonly Answer[]): Promise<boolean> {
+    let isDone = true
+    for (const [index, item] of items.entries()) {
+      const answer = answers[index]
+      if (answer?.ok && isMessage(answer.body)) {
         this.#drop(item, answer.body)
-        this.#waiters.get(key)?.resolve(answer.body)
-        this.#waiters.delete(key)
-        return
-      }
-      if (!answer.ok && !mayMend(answer)) {
+        this.#waiters.get(item.key)?.resolve(answer.body)
+        this.#waiters.delete(item.key)
+      } else if (answer?.ok === false && items.length === 1 && !mayMend(answer))
         await this.#fail(item, answer)
-        return
-      }
-      if (!signal.aborted) await this.#sleep(tries, answer.ok ? undefined : answer.retryAfterMs)
+      else isDone &&= !this.#items.has(item.key)
     }
+    return isDone
   }
 
   async #fail(item: OutboxItem, { status, code, reason }: Answer & { ok: false }): Promise<void> {
