@@ -179,6 +179,25 @@ describe('sending', () => {
     expect((await anna.readAll()).events.filter(({ type }) => type === 'message.created')).toHaveLength(1)
   })
 
+  test('a send on a connection that a NAT has forgotten is made again beside it, soon, and is one message', async () => {
+    const { anna, ben, conversation } = await pair()
+    await using proxy = await TcpProxy.before(gateway.url)
+    proxy.hang()
+    let posts = 0
+    const writer = join(ben, gateway.url, {
+      fetch: (url, init) => {
+        const isFirst = init?.method === 'POST' && url.endsWith('/messages') && posts++ === 0
+        return fetch(isFirst ? url.replace(gateway.url, proxy.through(gateway.url)) : url, init)
+      },
+    })
+    const since = performance.now()
+    expect((await writer.chat.send(conversation, 'once')).seq).toBe(1)
+    expect(performance.now() - since).toBeLessThan(8_000)
+    expect(posts).toBe(2)
+    proxy.restore()
+    expect((await anna.readAll()).events.filter(({ type }) => type === 'message.created')).toHaveLength(1)
+  })
+
   test('what queues up for a conversation goes together, in order, and once though an answer is lost', async () => {
     const { anna, ben, conversation } = await pair()
     const posts: string[] = []

@@ -1,10 +1,14 @@
 import { type Answer, classify, noAnswer } from './answers.ts'
 import type { Credentials } from './credentials.ts'
 import { freshConnection } from './fresh-connection.ts'
+import { hedged } from './hedged.ts'
 
 /** An answer has this long, and as much more as its bytes take at 2 KB/s. */
 const ANSWER_MS = 10_000
 const BYTES_PER_MS = 2
+/** What is not answered after this, or so many round trips, is sent a second time beside the first. */
+const HEDGE_MS = 2_000
+const HEDGE_ROUND_TRIPS = 4
 
 export type Fetch = (url: string, init?: RequestInit) => Promise<Response>
 
@@ -15,6 +19,8 @@ export class Requests {
   readonly base: string
   readonly credentials: Credentials
   readonly #fetch: Fetch
+  /** How long an answer takes here (ms). */
+  #rtt = 0
 
   constructor(base: string, credentials: Credentials, fetch: Fetch) {
     this.base = base.replace(/\/+$/, '')
@@ -46,29 +52,41 @@ export class Requests {
     return response
   }
 
-  /** POSTs JSON with its length, or GETs where there is none, within a time that goes by its size. Never rejects. */
+  /**
+   * POSTs JSON with its length, or GETs where there is none, within a time that goes by its size. It may be sent twice:
+   * what creates something needs a key. Never rejects.
+   */
   async json(path: string, body?: object, { key, isRetry, signal }: JsonOptions = {}): Promise<Answer> {
     const bytes = body && new TextEncoder().encode(JSON.stringify(body))
-    const timer = new AbortController()
-    const abort = () => timer.abort()
-    const timeout = setTimeout(abort, ANSWER_MS + (bytes?.length ?? 0) / BYTES_PER_MS)
-    signal?.addEventListener('abort', abort)
-    try {
-      const response = await this.send(path, {
-        ...(bytes && { method: 'POST', body: bytes }),
-        headers: {
-          ...(bytes && { 'Content-Type': 'application/json' }),
-          ...(key !== undefined && { 'Idempotency-Key': key }),
-        },
-        signal: timer.signal,
-        isRetry,
-      })
-      return classify(response.status, response.headers, await response.text())
-    } catch (error) {
-      return noAnswer(timer.signal.aborted ? 'no answer in time' : String(error))
-    } finally {
-      clearTimeout(timeout)
-      signal?.removeEventListener('abort', abort)
+    const sizeMs = (bytes?.length ?? 0) / BYTES_PER_MS
+    const ending = new AbortController()
+    const end = () => ending.abort()
+    const timeout = setTimeout(end, ANSWER_MS + sizeMs)
+    signal?.addEventListener('abort', end)
+    const ask = async (isHedge: boolean): Promise<Answer> => {
+      try {
+        const since = performance.now()
+        const response = await this.send(path, {
+          ...(bytes && { method: 'POST', body: bytes }),
+          headers: {
+            ...(bytes && { 'Content-Type': 'application/json' }),
+            ...(key !== undefined && { 'Idempotency-Key': key }),
+          },
+          signal: ending.signal,
+          isRetry: isRetry || isHedge,
+        })
+        const answer = classify(response.status, response.headers, await response.text())
+        this.#rtt += (performance.now() - since - this.#rtt) * 0.3
+        return answer
+      } catch (error) {
+        return noAnswer(ending.signal.aborted ? 'no answer in time' : String(error))
+      }
     }
+    const answer = await hedged(ask, Math.max(HEDGE_MS, HEDGE_ROUND_TRIPS * this.#rtt) + sizeMs)
+    clearTimeout(timeout)
+    signal?.removeEventListener('abort', end)
+    // The other one, if there is one, is of no use any more.
+    end()
+    return answer
   }
 }
