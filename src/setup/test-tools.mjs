@@ -9,6 +9,8 @@ const testTools = [
   { programs: ['nginx'], debianPackage: 'nginx' },
   { programs: ['haproxy'], debianPackage: 'haproxy' },
   { programs: ['curl'], debianPackage: 'curl' },
+  { programs: ['dash'], debianPackage: 'dash' },
+  { programs: ['python3'], debianPackage: 'python3' },
   { programs: ['squid'], debianPackage: 'squid-openssl', services: ['squid'] },
   { programs: ['privoxy'], debianPackage: 'privoxy' },
 ]
