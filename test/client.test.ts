@@ -268,7 +268,7 @@ describe('sending', () => {
     expect((await writer.chat.send(conversation, 'fine')).seq).toBe(1)
     const [item] = writer.chat.outbox.items
     expect(item).toMatchObject({ text: '', failed: { code: 'validation_failed' } })
-    writer.chat.outbox.discard(item?.key ?? '')
+    await writer.chat.outbox.discard(item?.key ?? '')
     expect(writer.chat.outbox.items).toEqual([])
   })
 })

@@ -37,7 +37,7 @@ export async function sendItems(
     conversation_id: item.conversation_id,
     client_id: item.key,
   }))
-  const answer = await requests.json('/v1/messages', { messages }, options)
+  const answer = await requests.json('/v1/messages', { messages }, { key: first?.key, ...options })
   if (!answer.ok) return [answer]
   const { results } = answer.body as { results?: { message?: Message }[] }
   return items.map((_, index) => ({ ...answer, body: results?.[index]?.message ?? {} }))

@@ -1,6 +1,6 @@
 import type { Message } from '../protocol/types.ts'
 import { Connection, type InboxEvent, type PassingEvent, type Reset } from './connection.ts'
-import { Credentials, type GetToken } from './credentials.ts'
+import type { GetToken } from './credentials.ts'
 import { isCrowded as isCrowdedHere } from './crowd.ts'
 import { whoIsCalling } from './identity.ts'
 import type { Status as LadderStatus } from './ladder/draft.ts'
@@ -12,7 +12,8 @@ import { Outbox, type OutboxItem, type SendOptions } from './outbox.ts'
 import { pause } from './pause.ts'
 import { Reading } from './reading.ts'
 import { recallRung, rememberRung } from './remembered-rung.ts'
-import { type Fetch, Requests } from './requests.ts'
+import type { Fetch, Requests } from './requests.ts'
+import { requestsTo } from './requests-to.ts'
 import { type ClientStorage, defaultStorage } from './storage.ts'
 import { surroundings } from './surroundings.ts'
 import { canElect, Tabs } from './tabs.ts'
@@ -24,6 +25,8 @@ export type ConnectOptions = {
   /** Gives an access token; with `refresh` one other than the last. Without it the caller is known by its cookie. */
   getToken?: GetToken
   cookie?: true
+  /** The caller's id, where it is known: else it is read from the token or asked for. */
+  user?: string
   /** Reads on behind this cursor; '0' from the oldest event kept. Without it, from where this device was. */
   after?: string
   /** Keeps the outbox and the rung that worked: IndexedDB in browsers, else memory, unless something else is given. */
@@ -41,6 +44,10 @@ export type ChatEvents = {
   status: Status
   reset: Reset
   outbox: OutboxItem[]
+  /** One from the outbox was committed, be it of a page before this one. Its event comes too. */
+  sent: Message
+  /** The cookie was answered with 401: its session has ended, unless something on the way took the cookie off. */
+  refused: undefined
 }
 
 const STORAGE_MS = 300
@@ -55,37 +62,38 @@ export class Chat {
   readonly #listeners = new Listeners<ChatEvents>()
   readonly #surroundings = surroundings()
   readonly #closing = new AbortController()
-  readonly #requests: Requests
+  /** For requests of the product's own: with the same credentials, the same time-outs, and no answer but the server's. */
+  readonly requests: Requests
   readonly #user: Promise<string>
   readonly #lease: Lease
   readonly #options: ConnectOptions
   #connection: Connection | undefined
   #tabs: Tabs | undefined
   #status: Status = { state: 'connecting', transport: 'long-poll', reason: '', lagMs: 0 }
+  /** How it stands with this tab's own connection, while it leads. */
+  #own: LadderStatus = this.#status
 
   constructor(options: ConnectOptions) {
     this.#options = options
-    const credentials = new Credentials(options.getToken)
-    this.#requests = new Requests(
-      options.url,
-      credentials,
-      options.fetch ?? ((url, init) => fetch(url, init)),
-    )
+    this.requests = requestsTo(options, () => this.#listeners.emit('refused', undefined))
     this.#reading = new Reading(options.after)
     this.#storage = options.storage ?? defaultStorage()
-    this.#user = whoIsCalling(this.#requests, this.#closing.signal)
+    this.#user = whoIsCalling(this.requests, this.#closing.signal, options.user)
     this.#user.catch(() => {})
     this.#outbox = new Outbox(
-      this.#requests,
+      this.requests,
       this.#storage,
       this.#user.then((user) => `${options.url} ${user} outbox `),
       (message) => {
         // Its event must come; if the stream does not bring it, the stream is asked why.
-        if (message) this.#connection?.give({ type: 'expect' })
+        if (message) {
+          this.#connection?.give({ type: 'expect' })
+          this.#listeners.emit('sent', message)
+        }
         this.#listeners.emit('outbox', this.#outbox.items)
       },
     )
-    this.#lease = new Lease(this.#requests, () => ({
+    this.#lease = new Lease(this.requests, () => ({
       cursor: this.#reading.isPlaced ? this.#reading.cursor : undefined,
       active: this.#surroundings.isVisible,
       isLive: this.#status.state === 'live' && this.#tabs?.isLeading !== false,
@@ -137,7 +145,7 @@ export class Chat {
     if (signal.aborted) return
     const isCrowded = !canElect() && (await isCrowdedHere(`longwave ${this.#options.url}`, signal))
     const { rungs, ...means } = meansOf(this.#options.EventSource, isCrowded)
-    const transports = { requests: this.#requests, ...means }
+    const transports = { requests: this.requests, ...means }
     const { isVisible } = this.#surroundings
     const connection = new Connection(
       transports,
@@ -148,12 +156,16 @@ export class Chat {
         event: (event) => {
           this.#tabs?.tell({ type: 'event', event, cursor: this.#reading.cursor ?? '' })
           this.#listeners.emit('event', event)
+          if (event.type === 'message.created') this.#outbox.committed(event.message as Message)
         },
         passing: (event) => {
           this.#tabs?.tell({ type: 'passing', event })
           this.#listeners.emit('passing', event)
         },
-        status: (status) => this.#report(status),
+        status: (status) => {
+          this.#own = status
+          this.#report(status)
+        },
         remember: (rung) => rememberRung(this.#storage, this.#options.url, rung),
         reset: (reset) => this.#reset(reset),
       },
@@ -178,12 +190,17 @@ export class Chat {
     const user = await this.#user.catch(() => undefined)
     if (user === undefined || this.#closing.signal.aborted) return
     this.#tabs = new Tabs(`longwave ${this.#options.url} ${user}`, {
-      lead: () => connection.start(),
+      lead: () => {
+        connection.start()
+        // What another tab told is over, and nobody else renews the lease.
+        this.#report(this.#own)
+        this.#lease.renew()
+      },
       follow: () => connection.halt(),
       state: () => ({
         isVisible: this.#surroundings.isVisible,
         cursor: this.#reading.cursor,
-        status: this.#status,
+        status: this.status,
       }),
       told: (told) => {
         if (told.type === 'passing') this.#listeners.emit('passing', told.event)
@@ -191,6 +208,7 @@ export class Chat {
         else if (told.type === 'beat') {
           connection.follow(told.cursor)
           const { state, transport } = this.#status
+          this.#lag.told(told.status.lagMs)
           if (told.status.state !== state || told.status.transport !== transport) this.#report(told.status)
         }
       },

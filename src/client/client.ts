@@ -1,8 +1,12 @@
 import { Chat, type ConnectOptions } from './chat.ts'
 
+export { type Answer, mayMend } from './answers.ts'
 export type { Chat, ChatEvents, ConnectOptions, Status } from './chat.ts'
 export type { InboxEvent, PassingEvent, Reset } from './connection.ts'
+export { newKey } from './new-key.ts'
 export { type OutboxItem, SendError, type SendOptions } from './outbox.ts'
+export { Patience } from './patience.ts'
+export { requestsTo } from './requests-to.ts'
 export type { ClientStorage } from './storage.ts'
 
 /**

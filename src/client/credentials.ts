@@ -3,12 +3,14 @@ export type GetToken = (options?: { refresh?: boolean }) => string | Promise<str
 /** An access token, asked for once however many need it, and renewed once when it was refused. */
 export class Credentials {
   readonly #getToken: GetToken | undefined
+  readonly #onRefused: () => void
   #token: Promise<string> | undefined
   #isRefused = false
 
   /** Without `getToken` the caller is known by its cookie. */
-  constructor(getToken: GetToken | undefined) {
+  constructor(getToken: GetToken | undefined, onRefused: () => void = () => {}) {
     this.#getToken = getToken
+    this.#onRefused = onRefused
   }
 
   get isCookie(): boolean {
@@ -33,6 +35,7 @@ export class Credentials {
 
   /** This token was refused: the next caller gets another, unless one has come meanwhile. */
   async refuse(token: string | undefined): Promise<void> {
+    if (this.isCookie) this.#onRefused()
     const current = this.#token
     if (!current || (token !== undefined && (await current.catch(() => token)) !== token)) return
     if (this.#token !== current) return

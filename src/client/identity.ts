@@ -8,7 +8,12 @@ const RETRY_MS = 5_000
  * Whose inbox this is, so that what is kept here is never mistaken for another's: from the token if it is a JWT, else
  * from the server. Rejects when the signal is aborted.
  */
-export async function whoIsCalling(requests: Requests, signal: AbortSignal): Promise<string> {
+export async function whoIsCalling(
+  requests: Requests,
+  signal: AbortSignal,
+  known: string | undefined,
+): Promise<string> {
+  if (known !== undefined) return known
   for (;;) {
     signal.throwIfAborted()
     const token = await requests.credentials.token().catch(() => undefined)

@@ -11,6 +11,11 @@ export class Lag {
     return Math.round(this.#last)
   }
 
+  /** What another tab says. */
+  told(ms: number): void {
+    this.#last = ms
+  }
+
   /** Of this time, in milliseconds: nothing can be said of what was stamped long ago but when it is live. */
   of(at: unknown): number {
     const offset = performance.now() - Date.parse(String(at))

@@ -1,6 +1,8 @@
 import type { Data, Message } from '../protocol/types.ts'
 import { type Answer, mayMend } from './answers.ts'
 import { batchOf, sendItems } from './batch.ts'
+import { newKey } from './new-key.ts'
+import { Patience } from './patience.ts'
 import { pause } from './pause.ts'
 import type { Requests } from './requests.ts'
 import type { ClientStorage } from './storage.ts'
@@ -34,9 +36,6 @@ export class SendError extends Error {
   }
 }
 
-const FIRST_PAUSE_MS = 500
-const LONGEST_PAUSE_MS = 8_000
-
 /** Sending waits no longer than this for a message to be stored. */
 const KEEP_MS = 200
 
@@ -52,7 +51,7 @@ export class Outbox {
   readonly #items = new Map<string, OutboxItem>()
   readonly #waiters = new Map<string, Waiter>()
   readonly #draining = new Set<string>()
-  readonly #sleepers = new Set<() => void>()
+  readonly #patience = new Patience()
   readonly #closing = new AbortController()
   #order = 0
 
@@ -102,19 +101,29 @@ export class Outbox {
       void this.#put({ ...item, failed: undefined }).then(() => this.#drain(item.conversation_id))
   }
 
-  /** Takes one back. If it is under way it may be committed all the same. */
-  discard(key: string): void {
+  /** Takes one back; resolves when it is kept nowhere any more. If it is under way it may be committed all the same. */
+  async discard(key: string): Promise<void> {
     const item = this.#items.get(key)
     if (!item) return
-    this.#drop(item)
     this.#waiters.get(key)?.reject(new SendError(0, 'discarded', 'The message was taken back.'))
     this.#waiters.delete(key)
+    this.hurry()
+    await this.#drop(item)
+  }
+
+  /** A message was seen in the inbox. One of these is thereby answered, whoever sent it and whatever became of the answer. */
+  committed(message: Message): void {
+    const item = this.#items.get(message.client_id ?? '')
+    if (!item) return
+    void this.#drop(item, message)
+    this.#waiters.get(item.key)?.resolve(message)
+    this.#waiters.delete(item.key)
     this.hurry()
   }
 
   /** The network is back: whoever waits for better times tries now. */
   hurry(): void {
-    for (const wake of this.#sleepers) wake()
+    this.#patience.hurry()
   }
 
   close(): void {
@@ -133,10 +142,10 @@ export class Outbox {
     await Promise.race([keep().catch(() => {}), pause(KEEP_MS)])
   }
 
-  #drop(item: OutboxItem, committed?: Message): void {
+  async #drop(item: OutboxItem, committed?: Message): Promise<void> {
     this.#items.delete(item.key)
-    void this.#prefix.then((prefix) => this.#storage.remove(prefix + item.key)).catch(() => {})
     this.#changed(committed)
+    await this.#prefix.then((prefix) => this.#storage.remove(prefix + item.key)).catch(() => {})
   }
 
   /** What waits goes together; what was not committed then goes alone, before anything behind it. */
@@ -153,7 +162,7 @@ export class Outbox {
       tries = isDone ? 0 : tries + 1
       const [answer] = answers
       if (!isDone && !signal.aborted)
-        await this.#sleep(tries - 1, answer?.ok === false ? answer.retryAfterMs : undefined)
+        await this.#patience.pause(tries - 1, answer?.ok === false ? answer.retryAfterMs : undefined)
     }
     this.#draining.delete(conversation_id)
   }
@@ -164,9 +173,7 @@ export class Outbox {
     for (const [index, item] of items.entries()) {
       const answer = answers[index]
       if (answer?.ok && isMessage(answer.body)) {
-        this.#drop(item, answer.body)
-        this.#waiters.get(item.key)?.resolve(answer.body)
-        this.#waiters.delete(item.key)
+        this.committed({ ...answer.body, client_id: item.key })
       } else if (answer?.ok === false && items.length === 1 && !mayMend(answer))
         await this.#fail(item, answer)
       else isDone &&= !this.#items.has(item.key)
@@ -179,31 +186,10 @@ export class Outbox {
     this.#waiters.get(item.key)?.reject(new SendError(status, code, reason))
     this.#waiters.delete(item.key)
   }
-
-  /** What the server asked for is waited for whole; anything else may be cut short by `hurry`. */
-  #sleep(tries: number, retryAfterMs: number | undefined): Promise<void> {
-    const ceiling = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** tries)
-    const jitter = 50 + Math.random() * ceiling
-    return new Promise((resolve) => {
-      const wake = () => {
-        clearTimeout(timer)
-        this.#sleepers.delete(wake)
-        resolve()
-      }
-      const timer = setTimeout(wake, (retryAfterMs ?? 0) + jitter)
-      if (retryAfterMs === undefined) this.#sleepers.add(wake)
-    })
-  }
 }
 
 /** A box may answer 200 with JSON of its own. */
 function isMessage(body: unknown): body is Message {
   const { id, seq } = body as { id?: unknown; seq?: unknown }
   return typeof id === 'string' && typeof seq === 'number'
-}
-
-/** `crypto.randomUUID` is missing on plain-http addresses other than localhost. */
-function newKey(): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(16))
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
 }

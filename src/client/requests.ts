@@ -3,8 +3,10 @@ import type { Credentials } from './credentials.ts'
 import { freshConnection } from './fresh-connection.ts'
 import { hedged } from './hedged.ts'
 
-/** An answer has this long, and as much more as its bytes take at 2 KB/s. */
+/** An answer has this long, and as much more as the bytes of its question take at 2 KB/s. */
 const ANSWER_MS = 10_000
+/** Once it has begun it has this long: 48 KB at the same pace. */
+const BODY_MS = 25_000
 const BYTES_PER_MS = 2
 /** What is not answered after this, or so many round trips, is sent a second time beside the first. */
 const HEDGE_MS = 2_000
@@ -53,15 +55,15 @@ export class Requests {
   }
 
   /**
-   * POSTs JSON with its length, or GETs where there is none, within a time that goes by its size. It may be sent twice:
-   * what creates something needs a key. Never rejects.
+   * POSTs JSON with its length, or GETs where there is none, within a time that goes by its size. It may be sent twice
+   * where that does no harm. Never rejects.
    */
   async json(path: string, body?: object, { key, isRetry, signal }: JsonOptions = {}): Promise<Answer> {
     const bytes = body && new TextEncoder().encode(JSON.stringify(body))
     const sizeMs = (bytes?.length ?? 0) / BYTES_PER_MS
     const ending = new AbortController()
     const end = () => ending.abort()
-    const timeout = setTimeout(end, ANSWER_MS + sizeMs)
+    let timeout = setTimeout(end, ANSWER_MS + sizeMs)
     signal?.addEventListener('abort', end)
     const ask = async (isHedge: boolean): Promise<Answer> => {
       try {
@@ -75,6 +77,8 @@ export class Requests {
           signal: ending.signal,
           isRetry: isRetry || isHedge,
         })
+        clearTimeout(timeout)
+        timeout = setTimeout(end, BODY_MS)
         const answer = classify(response.status, response.headers, await response.text())
         this.#rtt += (performance.now() - since - this.#rtt) * 0.3
         return answer
@@ -82,7 +86,10 @@ export class Requests {
         return noAnswer(ending.signal.aborted ? 'no answer in time' : String(error))
       }
     }
-    const answer = await hedged(ask, Math.max(HEDGE_MS, HEDGE_ROUND_TRIPS * this.#rtt) + sizeMs)
+    // What creates something is made twice only under one key.
+    const mayRepeat = !bytes || key !== undefined || path.includes('_method=PUT')
+    const patienceMs = Math.max(HEDGE_MS, HEDGE_ROUND_TRIPS * this.#rtt) + sizeMs
+    const answer = await (mayRepeat ? hedged(ask, patienceMs) : ask(false))
     clearTimeout(timeout)
     signal?.removeEventListener('abort', end)
     // The other one, if there is one, is of no use any more.

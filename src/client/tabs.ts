@@ -1,5 +1,5 @@
+import type { Status } from './chat.ts'
 import type { InboxEvent, PassingEvent } from './connection.ts'
-import type { Status } from './ladder/draft.ts'
 
 /** What the tab that leads tells the others; `generation` fences one that does not know yet that it leads no more. */
 type Told =
