@@ -1,3 +1,4 @@
+import type { Chat } from '../client/client.ts'
 import type { User } from '../protocol/types.ts'
 import { mentionCompletion } from './completion.ts'
 import { Composer } from './composer.ts'
@@ -12,7 +13,6 @@ import { lastActive } from './last-active.ts'
 import type { Members } from './members.ts'
 import { messageActs } from './message-acts.ts'
 import { messageList } from './message-list.ts'
-import type { Outbox } from './outbox.ts'
 import type { People } from './people.ts'
 import type { Presences } from './presences.ts'
 import { readMarks } from './read-marks.ts'
@@ -25,7 +25,7 @@ type Parts = {
   people: People
   members: Members
   conversations: Conversations
-  outbox: Outbox
+  chat: Chat
   presences: Presences
   typists: Typists
   receipts: Receipts
@@ -50,7 +50,6 @@ function typingWords(typists: readonly string[], people: People): string {
 /** List, messages and composer. Returns what renders them all. */
 export function chatViews(parts: Parts): () => void {
   const { me, people, members, conversations, presences, typists, opened } = parts
-  setText(find('me', HTMLElement), me.display_name)
   const open = () => opened()?.conversation
   const composer = composerOf(parts)
   const acts = messageActs({ me, people, opened, composer })
@@ -61,7 +60,7 @@ export function chatViews(parts: Parts): () => void {
     titleOf: (conversation) => people.titleOf(conversation),
     detailOf: (conversation) => detailOf(conversation, parts),
     typing,
-    showMessages: messageList({ ...parts, acts }),
+    showMessages: messageList({ ...parts, outbox: parts.chat.outbox, acts }),
   })
   const settings = groupSettings({ me, members, open })
   conversationMenu({ open, openSettings: settings.show })
@@ -84,17 +83,18 @@ export function chatViews(parts: Parts): () => void {
   }
 }
 
-function composerOf({ me, people, members, outbox, opened }: Parts): Composer {
+function composerOf({ me, people, members, chat, opened }: Parts): Composer {
   // First to hear the keys.
   mentionCompletion(() => {
     const id = opened()?.conversation.id
     const others = id === undefined ? [] : members.of(id).filter(({ user_id }) => user_id !== me.id)
     return others.flatMap(({ user_id }) => people.userOf(user_id) ?? [])
   })
-  const composer = new Composer({
+  const composer = new Composer(me.id, {
     send(text, reply_to) {
       const id = opened()?.conversation.id
-      if (id !== undefined) outbox.add(id, text, reply_to)
+      // What becomes of it the outbox shows.
+      if (id !== undefined) chat.send(id, text, { reply_to }).catch(() => {})
     },
     typed: typingNotice(() => opened()?.conversation.id),
     edit: async (seq, text) => opened()?.thread.edit(seq, text),

@@ -1,32 +1,28 @@
+import { type Chat, connect, type Reset } from '../client/client.ts'
 import type { User } from '../protocol/types.ts'
+import { fetchAsMe, forgetAccount, guardAccount, restart } from './account.ts'
 import { announcements } from './announcements.ts'
-import { ApiError, SIGNED_OUT } from './api.ts'
+import { ApiError, REFUSED } from './api.ts'
 import { chatViews } from './chat-views.ts'
+import { connectionStatus } from './connection-status.ts'
 import type { Known } from './conversation-events.ts'
 import { Conversations } from './conversations.ts'
 import { batched, find, setText } from './dom.ts'
+import { forgetDrafts } from './drafts.ts'
 import type { AnnouncementEvent, InboxEvent, PassingWireEvent } from './inbox-event.ts'
-import { lease } from './lease.ts'
+import { patience } from './insist.ts'
 import { Members } from './members.ts'
 import { messageSearch, showMessage } from './message-search.ts'
-import { Outbox } from './outbox.ts'
 import { People } from './people.ts'
 import { Presences } from './presences.ts'
 import { Receipts } from './receipts.ts'
-import { guardAccount, restart, signOut, whoAmI } from './session.ts'
+import { signOut, whoAmI } from './session.ts'
 import { startConversation } from './start-conversation.ts'
-import { Stream, type StreamState } from './stream.ts'
 import { Thread } from './thread.ts'
 import { Typists } from './typists.ts'
 
-const STATES: Record<StreamState, string> = {
-  connecting: 'connecting…',
-  live: 'live',
-  reconnecting: 'reconnecting…',
-}
-
-/** The signed-in page: what is known, what is on its way, and the stream that keeps both true. */
-export class Chat {
+/** The signed-in page: what is known, what is on its way, and the connection that keeps both true. */
+export class ChatPage {
   readonly #me: User
   readonly #people: People
   readonly #members: Members
@@ -36,14 +32,17 @@ export class Chat {
   readonly #typists: Typists
   readonly #receipts: Receipts
   readonly #threads = new Map<string, Thread>()
-  readonly #outbox: Outbox
-  readonly #stream: Stream
   readonly #changed: () => void
-  #verifying: Promise<boolean> | undefined
+  readonly #showStatus = connectionStatus(() => this.#chat?.status)
+  /** There once the list is, from whose cursor it reads on. */
+  #chat: Chat | undefined
+  #render: (() => void) | undefined
+  #isSigningOut = false
+  #verifying: Promise<User | undefined> | undefined
 
   constructor(me: User) {
     this.#me = me
-    this.#changed = batched(() => render())
+    this.#changed = batched(() => this.#render?.())
     this.#people = new People(me, this.#changed)
     this.#members = new Members(this.#changed)
     this.#conversations = new Conversations(me.id, {
@@ -53,62 +52,76 @@ export class Chat {
     this.#presences = new Presences(this.#changed)
     this.#typists = new Typists(this.#changed)
     this.#receipts = new Receipts(me.id, this.#changed)
-    this.#outbox = new Outbox(me.id, {
-      changed: this.#changed,
-      // The list waits for the event, which counts; the thread need not.
-      committed: (message) => this.#threads.get(message.conversation_id)?.sent(message),
-    })
-    this.#stream = new Stream({
-      onEvent: (event) => this.#apply(event),
-      onPassing: (event) => this.#overhear(event),
-      onHeard: lease(),
-      onReset: () => void this.#load(),
-      onState: (state) => this.#showState(state),
-      onRefused: () => void this.#verifyAccount(),
-    })
-    const render = chatViews({
-      me,
+  }
+
+  async start(): Promise<void> {
+    guardAccount(this.#me)
+    setText(find('me', HTMLElement), this.#me.display_name)
+    find('chat', HTMLElement).hidden = false
+    const cursor = await this.#load()
+    const chat = this.#connect(cursor)
+    this.#render = chatViews({
+      me: this.#me,
       people: this.#people,
       members: this.#members,
       conversations: this.#conversations,
-      outbox: this.#outbox,
+      chat,
       presences: this.#presences,
       typists: this.#typists,
       receipts: this.#receipts,
       opened: () => this.#opened(),
     })
+    this.#wire(chat)
+    this.#render()
   }
 
-  async start(): Promise<void> {
-    guardAccount(this.#me)
-    this.#wire()
-    this.#outbox.start()
-    this.#showState('connecting')
-    find('chat', HTMLElement).hidden = false
-    await this.#load()
-  }
-
-  /** Everything anew, and from there on by the stream. */
-  async #load(): Promise<void> {
-    if (!(await this.#verifyAccount())) return
+  /** Everything anew. Resolves with the cursor from which events are to follow. */
+  async #load(): Promise<string> {
     const cursor = await this.#conversations.load()
     // History read from here on reaches at least up to the cursor, so that nothing falls between the two.
     this.#threads.clear()
     this.#members.outdateAll()
     this.#changed()
     this.#conversations.want(this.#openId)
-    this.#stream.open(cursor)
     void this.#announcements.load()
+    return cursor
   }
 
-  /** A stream that is refused or begins anew may be somebody else's by now. */
-  #verifyAccount(): Promise<boolean> {
-    this.#verifying ??= whoAmI().then((user) => {
-      this.#verifying = undefined
-      if (user && user.id !== this.#me.id) restart('')
-      return user?.id === this.#me.id
+  #connect(after: string): Chat {
+    const chat = connect({
+      url: location.origin,
+      cookie: true,
+      user: this.#me.id,
+      after,
+      fetch: fetchAsMe,
     })
-    return this.#verifying
+    this.#chat = chat
+    chat.on('event', (event) => this.#apply(event as unknown as InboxEvent | AnnouncementEvent))
+    chat.on('passing', (event) => this.#overhear(event as unknown as PassingWireEvent))
+    chat.on('status', ({ state }) => this.#connected(state === 'live'))
+    chat.on('outbox', this.#changed)
+    // The list waits for the event, which counts; the thread need not.
+    chat.on('sent', (message) => this.#threads.get(message.conversation_id)?.sent(message))
+    chat.on('reset', (reset) => this.#reset(reset))
+    chat.on('refused', () => void this.#verifyAccount())
+    return chat
+  }
+
+  /** Whoever has signed in meanwhile has another inbox. */
+  async #reset({ cursor }: Reset): Promise<string> {
+    return (await this.#verifyAccount()) ? this.#load() : cursor
+  }
+
+  /** Starts over if the session has ended, or is somebody else's by now. */
+  async #verifyAccount(): Promise<boolean> {
+    this.#verifying ??= whoAmI()
+    const user = await this.#verifying
+    this.#verifying = undefined
+    const isMe = user?.id === this.#me.id
+    if (isMe || this.#isSigningOut) return isMe
+    if (!user) forgetAccount()
+    restart(user ? '' : 'Your session has ended. Sign in again.')
+    return false
   }
 
   #apply(event: InboxEvent | AnnouncementEvent): void {
@@ -123,9 +136,8 @@ export class Chat {
     if (event.type === 'member.removed' && event.user_id === this.#me.id)
       this.#threads.delete(event.conversation_id)
     if (!('message' in event)) return
-    const { sender_id, client_id } = event.message
+    const { sender_id } = event.message
     if (sender_id !== null) this.#typists.end(event.conversation_id, sender_id)
-    if (sender_id === this.#me.id && client_id !== null) this.#outbox.drop(client_id)
   }
 
   /** What is in no log: nice to know, and never needed. */
@@ -135,14 +147,13 @@ export class Chat {
     else this.#typists.put(event)
   }
 
-  #showState(state: StreamState): void {
-    const status = find('status', HTMLElement)
-    status.dataset.state = state
-    setText(status, STATES[state])
-    if (state === 'live') this.#outbox.hurry()
+  #connected(isLive: boolean): void {
+    this.#showStatus()
+    if (!isLive) return
+    patience.hurry()
     // What passed meanwhile was missed.
-    if (state === 'live') this.#presences.refresh()
-    if (state === 'live') this.#receipts.refresh()
+    this.#presences.refresh()
+    this.#receipts.refresh()
   }
 
   /** The address says which conversation is open: `#<id>`. */
@@ -176,7 +187,7 @@ export class Chat {
     showMessage(seq, () => this.#openId === id)
   }
 
-  #wire(): void {
+  #wire(chat: Chat): void {
     startConversation(this.#me, (conversation) => {
       this.#conversations.put(conversation)
       location.hash = conversation.id
@@ -188,7 +199,7 @@ export class Chat {
       },
       onPick: (message) => void this.#goTo(message.conversation_id, message.seq),
     })
-    find('sign-out', HTMLButtonElement).addEventListener('click', () => void this.#signOut())
+    find('sign-out', HTMLButtonElement).addEventListener('click', () => void this.#signOut(chat.outbox))
     addEventListener('hashchange', () => {
       this.#changed()
       // On a phone this would open the keyboard over what is to be read.
@@ -197,19 +208,21 @@ export class Chat {
       }
     })
     document.addEventListener('visibilitychange', this.#changed)
-    addEventListener('online', () => {
-      this.#stream.hurry()
-      this.#outbox.hurry()
-    })
-    addEventListener(SIGNED_OUT, () => restart('Your session has ended. Sign in again.'))
+    addEventListener('online', () => patience.hurry())
+    addEventListener(REFUSED, () => void this.#verifyAccount())
   }
 
-  async #signOut(): Promise<void> {
-    const unsent = this.#outbox.size
+  async #signOut(outbox: Chat['outbox']): Promise<void> {
+    const unsent = outbox.items.length
     if (unsent > 0 && !confirm(`Not sent yet: ${unsent}. Sign out and discard?`)) return
+    this.#isSigningOut = true
     try {
-      await signOut(() => this.#outbox.clear())
+      await signOut(async () => {
+        forgetDrafts(this.#me.id)
+        await Promise.all(outbox.items.map(({ key }) => outbox.discard(key)))
+      })
     } catch (cause) {
+      this.#isSigningOut = false
       if (!(cause instanceof ApiError)) throw cause
       setText(find('chat-error', HTMLElement), cause.message)
     }

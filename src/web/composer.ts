@@ -1,9 +1,6 @@
 import { attempt } from './attempt.ts'
 import { find, setText } from './dom.ts'
-
-/** What the text in the field is for; without one it is a message like any other. */
-type Aim = { kind: 'reply' | 'edit'; seq: number; label: string }
-type Draft = { text: string; aim?: Aim | undefined /** What an edit pushed aside. */; before?: string }
+import { type Draft, Drafts } from './drafts.ts'
 
 type Handlers = {
   send(text: string, reply_to?: number): void
@@ -17,23 +14,25 @@ type Handlers = {
 
 /**
  * The field at the bottom. Enter sends, Shift+Enter begins a new line, Escape gives up a reply or an edit; each conversation
- * keeps its own draft.
+ * keeps its own draft, over a reload too.
  */
 export class Composer {
   readonly #handlers: Handlers
   readonly #form = find('composer', HTMLFormElement)
   readonly #field = find('message-text', HTMLTextAreaElement)
-  readonly #drafts = new Map<string, Draft>()
+  readonly #drafts: Drafts
   #open = ''
   #draft: Draft = { text: '' }
 
-  constructor(handlers: Handlers) {
+  constructor(user: string, handlers: Handlers) {
     this.#handlers = handlers
+    this.#drafts = new Drafts(user)
     this.#form.addEventListener('submit', (event) => {
       event.preventDefault()
       this.#submit()
     })
     this.#field.addEventListener('input', () => {
+      this.#keep()
       if (this.#field.value !== '' && this.#draft.aim?.kind !== 'edit') handlers.typed()
     })
     this.#field.addEventListener('keydown', (event) => this.#pressed(event))
@@ -42,10 +41,9 @@ export class Composer {
 
   switchTo(conversation: string): void {
     if (conversation === this.#open) return
-    this.#draft.text = this.#field.value
-    this.#drafts.set(this.#open, this.#draft)
+    this.#keep()
     this.#open = conversation
-    this.#show(this.#drafts.get(conversation) ?? { text: '' })
+    this.#show(this.#drafts.get(conversation))
   }
 
   /** `label` says to what. */
@@ -94,7 +92,7 @@ export class Composer {
     const isDone = await attempt(find('notice', HTMLElement), () => this.#handlers.edit(seq, text))
     send.disabled = false
     if (isDone && this.#draft === draft) this.#giveUp()
-    else if (isDone) for (const [id, each] of this.#drafts) if (each === draft) this.#drafts.delete(id)
+    else if (isDone) this.#drafts.drop(draft)
   }
 
   /** Back to what was written before. */
@@ -104,9 +102,15 @@ export class Composer {
     this.#field.focus()
   }
 
+  #keep(): void {
+    this.#draft.text = this.#field.value
+    this.#drafts.set(this.#open, this.#draft)
+  }
+
   #show(draft: Draft): void {
     this.#draft = draft
     this.#field.value = draft.text
+    this.#keep()
     find('aim', HTMLElement).hidden = !draft.aim
     setText(find('aim-label', HTMLElement), draft.aim?.label ?? '')
     setText(find('send', HTMLButtonElement), draft.aim?.kind === 'edit' ? 'Save' : 'Send')

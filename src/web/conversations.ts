@@ -1,8 +1,8 @@
 import type { Conversation, User } from '../protocol/types.ts'
 import { get } from './api.ts'
-import { insist } from './backoff.ts'
 import { applyTo, begin, type Known } from './conversation-events.ts'
 import type { InboxEvent } from './inbox-event.ts'
+import { insist } from './insist.ts'
 
 type Page = { conversations: Conversation[]; next: string | null; cursor: string }
 type Entry = {

@@ -1,5 +1,6 @@
+import { newKey } from '../client/client.ts'
 import type { Conversation, User } from '../protocol/types.ts'
-import { ApiError, newKey, post } from './api.ts'
+import { ApiError, post } from './api.ts'
 import { button, find, make, setText } from './dom.ts'
 import { personSearch } from './person-search.ts'
 

@@ -38,6 +38,3 @@ export type InboxEvent = { id: number; at: string; conversation_id: string } & (
 
 /** Events that are in no log: they move no cursor. */
 export type PassingWireEvent = { id: null } & PassingFields
-
-/** An event as it is written. */
-export type WireEvent = InboxEvent | AnnouncementEvent | PassingWireEvent

@@ -1,6 +1,6 @@
 import type { Member } from '../protocol/types.ts'
 import { ApiError, get } from './api.ts'
-import { insist } from './backoff.ts'
+import { insist } from './insist.ts'
 
 /** Who is in which conversation, asked for when it is first needed and again when it has changed. */
 export class Members {

@@ -1,9 +1,8 @@
+import type { Chat, OutboxItem } from '../client/client.ts'
 import type { Message, User } from '../protocol/types.ts'
 import type { Known } from './conversation-events.ts'
 import { button, find, make, showRows } from './dom.ts'
 import { createRow, type RowParts, updateRow } from './message-row.ts'
-import type { Outbox } from './outbox.ts'
-import type { Pending } from './outbox-storage.ts'
 import type { People } from './people.ts'
 import type { Receipts } from './receipts.ts'
 import type { Thread } from './thread.ts'
@@ -12,14 +11,14 @@ import type { Thread } from './thread.ts'
 export type Item = {
   key: string
   message?: Message
-  pending?: Pending
+  pending?: OutboxItem
   /** The message below which there is a gap is shown next. */
   gapBefore?: number
   namesSender: boolean
 }
 
 /** What is committed, then what is on its way. Never both of the same message. */
-function itemsOf(conversation: Known, thread: Thread, me: User, outbox: Outbox): Item[] {
+function itemsOf(conversation: Known, thread: Thread, me: User, outbox: Chat['outbox']): Item[] {
   const items: Item[] = []
   let last: string | null = null
   for (const [index, message] of thread.list().entries()) {
@@ -35,9 +34,10 @@ function itemsOf(conversation: Known, thread: Thread, me: User, outbox: Outbox):
     last = message.sender_id
   }
   const committed = new Set(items.map((item) => item.key))
-  for (const pending of outbox.of(conversation.id)) {
-    const key = `mine ${pending.client_id}`
-    if (!committed.has(key)) items.push({ key, pending, namesSender: false })
+  for (const pending of outbox.items) {
+    const key = `mine ${pending.key}`
+    if (pending.conversation_id === conversation.id && !committed.has(key))
+      items.push({ key, pending, namesSender: false })
   }
   return items
 }
@@ -45,7 +45,7 @@ function itemsOf(conversation: Known, thread: Thread, me: User, outbox: Outbox):
 type Parts = {
   me: User
   people: People
-  outbox: Outbox
+  outbox: Chat['outbox']
   receipts: Receipts
   acts: RowParts['acts']
 }

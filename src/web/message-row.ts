@@ -1,9 +1,9 @@
+import type { Chat } from '../client/client.ts'
 import type { Message } from '../protocol/types.ts'
 import { dayAndTime, fullDate } from './clock.ts'
 import { button, make, part, setText } from './dom.ts'
 import { showText } from './mentions.ts'
 import type { Item } from './message-list.ts'
-import type { Outbox } from './outbox.ts'
 import type { People } from './people.ts'
 import { showReactions } from './reactions.ts'
 import type { Receipts } from './receipts.ts'
@@ -13,7 +13,7 @@ export type RowParts = {
   /** My id. */
   me: string
   people: People
-  outbox: Outbox
+  outbox: Chat['outbox']
   receipts: Receipts
   /** The message with this `seq`, if it is known. */
   quoted(seq: number): Message | undefined
@@ -120,14 +120,14 @@ function menuButton(seq: number, { openMenu }: RowParts['acts']): HTMLElement {
   return made
 }
 
-function failure({ pending }: Item, outbox: Outbox): HTMLElement {
-  const id = pending?.client_id ?? ''
+function failure({ pending }: Item, outbox: Chat['outbox']): HTMLElement {
+  const key = pending?.key ?? ''
   return make(
     'span',
     { class: 'failure' },
-    make('span', { class: 'reason', role: 'alert' }, `Not sent. ${pending?.failed} `),
-    button('Try again', { class: 'link', 'data-testid': 'retry' }, () => outbox.retry(id)),
-    button('Discard', { class: 'link', 'data-testid': 'discard' }, () => outbox.drop(id)),
+    make('span', { class: 'reason', role: 'alert' }, `Not sent. ${pending?.failed?.reason} `),
+    button('Try again', { class: 'link', 'data-testid': 'retry' }, () => outbox.retry(key)),
+    button('Discard', { class: 'link', 'data-testid': 'discard' }, () => void outbox.discard(key)),
   )
 }
 

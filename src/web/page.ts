@@ -1,10 +1,11 @@
-import { Chat } from './chat.ts'
+import { takeNotice } from './account.ts'
+import { ChatPage } from './chat.ts'
 import { find, setText } from './dom.ts'
-import { takeNotice, whoAmI } from './session.ts'
+import { whoAmI } from './session.ts'
 import { signIn } from './sign-in.ts'
 
 const starting = find('starting', HTMLElement)
 const known = await whoAmI((error) => setText(starting, `${error.message} Trying again…`))
 starting.hidden = true
 const user = known ?? (await signIn(takeNotice()))
-await new Chat(user).start()
+await new ChatPage(user).start()

@@ -1,7 +1,7 @@
 import type { User } from '../protocol/types.ts'
 import { get } from './api.ts'
-import { insist } from './backoff.ts'
 import type { Known } from './conversation-events.ts'
+import { insist } from './insist.ts'
 
 const MAX_IDS = 100
 

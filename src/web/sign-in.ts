@@ -1,5 +1,6 @@
+import { newKey } from '../client/client.ts'
 import type { User } from '../protocol/types.ts'
-import { ApiError, newKey, post } from './api.ts'
+import { ApiError, post } from './api.ts'
 import { find, setText } from './dom.ts'
 
 /** Shows the form until somebody has signed in or made an account. */

@@ -1,7 +1,7 @@
 import type { Message } from '../protocol/types.ts'
 import { ApiError, get, patch } from './api.ts'
-import { insist } from './backoff.ts'
 import type { InboxEvent } from './inbox-event.ts'
+import { insist } from './insist.ts'
 import { MessageStates } from './message-states.ts'
 
 type Page = { messages: Message[]; has_more: boolean }
