@@ -62,6 +62,7 @@ test('its types are whole', async () => {
   const program = `import { connect, type InboxEvent, SendError } from 'longwave/client'
 const chat = connect({ url: '', cookie: true })
 chat.on('event', (event: InboxEvent) => event.id.toFixed())
+chat.on('passing', ({ id, type, at }) => [id === null, type.length, at.length])
 chat.on('status', ({ transport, lagMs }) => [transport === 'sse-slices', lagMs.toFixed()])
 // @ts-expect-error: there is no such event
 chat.on('events', () => {})

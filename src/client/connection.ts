@@ -8,14 +8,10 @@ import type { Reading } from './reading.ts'
 import type { Frame } from './sse-parser.ts'
 import { dataOf, type Hearer, type Open, openAttempt, type Transports } from './transports.ts'
 
-export type InboxEvent = {
-  id: number
-  type: string
-  at: string
-  conversation_id?: string
-  [field: string]: unknown
-}
-export type PassingEvent = Omit<InboxEvent, 'id'> & { id: null }
+type EventFields = { type: string; at: string; conversation_id?: string; [field: string]: unknown }
+
+export type InboxEvent = EventFields & { id: number }
+export type PassingEvent = EventFields & { id: null }
 export type Reset = { cursor: string; reason: string }
 
 export type ConnectionHandlers = {

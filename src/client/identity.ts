@@ -15,7 +15,7 @@ export async function whoIsCalling(
 ): Promise<string> {
   if (known !== undefined) return known
   for (;;) {
-    signal.throwIfAborted()
+    if (signal.aborted) throw new Error('closed')
     const token = await requests.credentials.token().catch(() => undefined)
     const subject = token === undefined ? undefined : subjectOf(token)
     if (subject !== undefined) return subject

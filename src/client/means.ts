@@ -14,7 +14,8 @@ export function meansOf(given: EventSourceClass | null | undefined, isCrowded: b
   const can = {
     sse: source !== undefined || hasBodies,
     'sse-disguised': hasBodies,
-    'sse-slices': true,
+    // Where an answer is read when it is whole, a slice would hold back what passes until its end.
+    'sse-slices': hasBodies,
     'long-poll': true,
     poll: true,
   }

@@ -1,5 +1,9 @@
-/** A fresh Idempotency-Key. `crypto.randomUUID` is missing on plain-http addresses other than localhost. */
+/**
+ * A fresh Idempotency-Key of 128 random bits. `crypto.randomUUID` is missing on plain-http addresses other than localhost,
+ * all of `crypto` in React Native.
+ */
 export function newKey(): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(16))
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
+  const words = new Uint32Array(4).map(() => Math.random() * 2 ** 32)
+  if (typeof crypto !== 'undefined') crypto.getRandomValues(words)
+  return Array.from(words, (word) => word.toString(16).padStart(8, '0')).join('')
 }

@@ -54,13 +54,11 @@ function queryOf({
   after,
 }: Open & { after: string | undefined }): string {
   const as = rung === 'sse' ? 'sse' : rung.startsWith('sse') ? 'octet' : 'poll'
-  const query = new URLSearchParams({ as })
-  if (after !== undefined) query.set('after', after)
-  if (as === 'poll') query.set('wait', String(wait))
-  else query.set('heartbeat', String(HEARTBEAT_SECONDS))
-  if (as === 'poll' || rung === 'sse-slices') query.set('limit', String(limit))
-  if (padding > 0) query.set('padding', String(padding))
-  query.set('_', `${attempt}.${Math.random().toString(36).slice(2, 8)}`)
+  let query = `as=${as}&_=${attempt}.${Math.random().toString(36).slice(2, 8)}`
+  if (after !== undefined) query += `&after=${encodeURIComponent(after)}`
+  query += as === 'poll' ? `&wait=${wait}` : `&heartbeat=${HEARTBEAT_SECONDS}`
+  if (as === 'poll' || rung === 'sse-slices') query += `&limit=${limit}`
+  if (padding > 0) query += `&padding=${padding}`
   return `/v1/events?${query}`
 }
 
