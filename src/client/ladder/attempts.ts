@@ -30,6 +30,14 @@ export function fail(draft: Draft, failuresInARow: number, retryAfterMs = 0): nu
   return now + Math.max(pause, pace)
 }
 
+/** The last event that anything proved. What brings new ones is worth asking, however often it is cut. */
+export function reach({ state, now }: Draft, id: number): void {
+  if (id <= state.highest) return
+  state.highest = id
+  state.activeAt = now
+  state.failures = []
+}
+
 /** Leaves whatever attempt is open. */
 export function close(draft: Draft): void {
   const { state, now } = draft

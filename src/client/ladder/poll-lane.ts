@@ -1,4 +1,4 @@
-import { fail, open } from './attempts.ts'
+import { fail, open, reach } from './attempts.ts'
 import { pollDueAt, pollsFrom, wantsPolls } from './deadlines.ts'
 import type { Draft, Failure } from './draft.ts'
 import { confirmFaults, isSameAge, oweEvent } from './evidence.ts'
@@ -58,17 +58,14 @@ export function onPollAnswer(draft: Draft, { highest, events, hasMore }: Answere
   const tookMs = now - poll.since
   if (poll.wait === 0) state.rtt += (tookMs - state.rtt) * 0.3
   poll.attempt = 0
-  state.limit = Math.min(MOST_EVENTS, state.limit * 2)
+  state.limit = Math.min(MOST_EVENTS, Math.ceil(state.limit * 1.25))
   if (poll.failures > 0) reopenStream(draft, poll.since)
   poll.failures = 0
   poll.phase = 'idle'
   state.isDown = false
   state.hasWorked = true
   state.hasCursor = true
-  if (highest > state.highest) {
-    state.highest = highest
-    state.activeAt = now
-  }
+  reach(draft, highest)
   if (poll.wait === 0) confirmCut(draft)
   else if (events > 0 || tookMs >= poll.wait * 1_000 - 500) trustWait(draft, tookMs)
   confirmFaults(draft, poll.since)
@@ -116,7 +113,9 @@ export function onPollFailure(draft: Draft, { fault, retryAfterMs, reason }: Fai
     state.reason = reason
   }
   state.limit = Math.max(1, Math.floor(state.limit / 4))
-  poll.until = fail(draft, poll.failures++, retryAfterMs)
+  // An answer that was cut midway shows that the network is there.
+  poll.until = fail(draft, poll.heardAt > poll.since ? 0 : poll.failures, retryAfterMs)
+  poll.failures += 1
 }
 
 /** The network is there: the long-poll before was cut for itself. Cuts at one age, or three, shorten the wait. */

@@ -183,6 +183,35 @@ test('L7: what the server asks for is waited for', () => {
   expect(rungsOpened(machine.waitUntil(21_000))).toEqual(['poll'])
 })
 
+test('L7: a line that brings something between cuts is asked again soon, however often it is cut', () => {
+  const machine = new Machine({ remembered: 'long-poll' })
+  for (let id = 1; id <= 20; id++) {
+    const { attempt } = machine.state.poll
+    machine.give({ type: 'bytes', attempt }, machine.now + 10)
+    machine.give({ type: 'failed', attempt, fault: 'broken', reason: 'reset' })
+    const { until } = machine.state.poll
+    expect(until - machine.now).toBeLessThan(600)
+    machine.waitUntil(until)
+    machine.answer(id, machine.now + 20)
+    machine.waitUntil(machine.state.poll.until)
+  }
+})
+
+test('L7: answers that are cut midway in a row are asked for again at one pace, for fewer events', () => {
+  const machine = new Machine({ remembered: 'long-poll' })
+  for (const limit of [100, 25, 6, 1]) {
+    const { attempt } = machine.state.poll
+    expect(machine.state.limit).toBe(limit)
+    machine.give({ type: 'bytes', attempt }, machine.now + 10)
+    machine.give({ type: 'failed', attempt, fault: 'broken', reason: 'reset' })
+    const { until } = machine.state.poll
+    expect(until - machine.now).toBeLessThan(600)
+    machine.waitUntil(until)
+  }
+  machine.answer(1, machine.now + 20)
+  expect(machine.state.limit).toBe(2)
+})
+
 test('L8: a timer that was late by more than two seconds concludes nothing, and asks', () => {
   const machine = onStream()
   const effects = machine.give({ type: 'tick' }, 3_600_000)

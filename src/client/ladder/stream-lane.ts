@@ -1,4 +1,4 @@
-import { askNow, close, fail, open, pauseUntil } from './attempts.ts'
+import { askNow, close, fail, open, pauseUntil, reach } from './attempts.ts'
 import { greetingDueAt, silentAt } from './deadlines.ts'
 import type { Draft, Failure } from './draft.ts'
 import { blame, learnAge, onOverdue, oweEvent } from './evidence.ts'
@@ -43,10 +43,7 @@ export function onStreamSign(draft: Draft): void {
 export function onStreamEvent(draft: Draft, id: number, lagMs: number): void {
   const { state, now } = draft
   const { stream } = state
-  if (id > state.highest) {
-    state.highest = id
-    state.activeAt = now
-  }
+  reach(draft, id)
   // What was stamped before this stream was there is late for that reason.
   const isLate = lagMs > Math.max(LATE_MS, 3 * state.rtt) && lagMs < now - stream.since
   if (isLate) state.suspectedAt = now
