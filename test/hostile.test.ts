@@ -52,6 +52,7 @@ describe.concurrent('P10: with its cursor a client loses and doubles nothing, th
     ['squid-rules', 'long-poll'],
     ['slow-link', 'long-poll'],
     ['nginx-buffering', 'sdk'],
+    ['nginx-firewall', 'sdk'],
     ['squid-rules', 'sdk'],
     ['squid-scanner', 'sdk'],
     ['cutter', 'sdk'],

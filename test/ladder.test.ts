@@ -43,6 +43,7 @@ describe('simulated networks', () => {
     ['a box that holds all streams back', { holds: ['sse', 'octet'] }, 'sse-slices'],
     ['a box one event behind', { isOneBehind: true }, 'sse-slices'],
     ['a box that refuses all streams', { refuses: ['sse', 'octet'] }, 'long-poll'],
+    ['a box that refuses GETs', { refusesGets: true }, 'sse-disguised'],
     ['a box that cuts at 30 s', { cutAge: 30_000 }, 'sse'],
     ['a box that drops idle flows after 30 s', { idleDrop: 30_000 }, 'sse'],
     ['a slow link', { latency: 600 }, 'sse'],
@@ -120,6 +121,11 @@ describe('bugs put into the machine are found', () => {
       return [next, effects]
     })
     expect(steady(bug).join()).toContain('L6')
+  })
+
+  test('nothing is ever asked by POST', () => {
+    const bug = changed((state, ...rest) => step({ ...state, isPosting: false }, ...rest))
+    expect(steady(bug).join()).toMatch(/L1/)
   })
 
   test('a poll that hangs is waited for', () => {

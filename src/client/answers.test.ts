@@ -19,7 +19,7 @@ test.each([
   ['a poll', 200, 'application/json', '{"cursor":"e-1","events":[]}', 'ok'],
   ['JSON whose type a box changed', 200, 'text/plain', '{"cursor":"e-1"}', 'ok'],
   ['no content', 204, '', '', 'ok'],
-  ['a captive portal', 200, 'text/html', '<html>Sign in</html>', ['broken', 'again', undefined]],
+  ['a captive portal', 200, 'text/html', '<html>Sign in</html>', ['refused', 'again', undefined]],
   ['an empty 200', 200, 'application/json', '', ['broken', 'again', undefined]],
   ['a truncated one', 200, 'application/json', '{"cursor":"e-1","ev', ['broken', 'again', undefined]],
   ['JSON that is no object', 200, 'application/json', '"ok"', ['broken', 'again', undefined]],

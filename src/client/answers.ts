@@ -20,7 +20,8 @@ export function classify(status: number, headers: Headers, text: string): Answer
   if (status >= 200 && status < 300) {
     if (status === 204) return { ok: true, status, body: undefined }
     if (typeof body === 'object' && body !== null) return { ok: true, status, body }
-    return noAnswer(text === '' ? 'an empty answer' : `an answer that is not ours (${type || 'no type'})`)
+    if (text === '' || type.includes('json')) return noAnswer('an answer that is not whole')
+    return { ...noAnswer(`a page of ${type || 'no type'}`), fault: 'refused' }
   }
   const { code, detail } = (body ?? {}) as { code?: unknown; detail?: unknown }
   const isOurs = type.includes('problem+json') && typeof code === 'string'

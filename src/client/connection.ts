@@ -79,11 +79,8 @@ export class Connection {
     if (this.#isCatchingUp) return
     this.#isCatchingUp = true
     for (let hasMore = true; hasMore && this.#state.isHalted && !this.#isClosed; ) {
-      const after = encodeURIComponent(this.#reading.cursor ?? '')
-      const unique = Math.random().toString(36).slice(2)
-      const answer = await this.#transports.requests.json(
-        `/v1/events?as=poll&wait=0&after=${after}&_=${unique}`,
-      )
+      const { cursor: after } = this.#reading
+      const answer = await this.#transports.requests.json('/v1/events', { as: 'poll', wait: 0, after })
       if (!this.#state.isHalted || !answer.ok) break
       const heard = this.#takeAnswer(0, answer.body)
       hasMore = heard.type === 'answered' && heard.hasMore

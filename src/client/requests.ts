@@ -16,6 +16,11 @@ export type Fetch = (url: string, init?: RequestInit) => Promise<Response>
 
 export type JsonOptions = { key?: string | undefined; isRetry?: boolean; signal?: AbortSignal | undefined }
 
+/** A POST of JSON, with its length. */
+export function postOf(body: string): RequestInit {
+  return { method: 'POST', body, headers: { 'Content-Type': 'application/json' } }
+}
+
 /** Requests to one gateway, by one caller. */
 export class Requests {
   readonly base: string
@@ -68,12 +73,10 @@ export class Requests {
     const ask = async (isHedge: boolean): Promise<Answer> => {
       try {
         const since = performance.now()
+        const post = text === undefined ? undefined : postOf(text)
         const response = await this.send(path, {
-          ...(text && { method: 'POST', body: text }),
-          headers: {
-            ...(text && { 'Content-Type': 'application/json' }),
-            ...(key !== undefined && { 'Idempotency-Key': key }),
-          },
+          ...post,
+          headers: { ...post?.headers, ...(key !== undefined && { 'Idempotency-Key': key }) },
           signal: ending.signal,
           isRetry: isRetry || isHedge,
         })

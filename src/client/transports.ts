@@ -1,7 +1,7 @@
 import { classify, parseJson } from './answers.ts'
 import type { Effect, Failure } from './ladder/draft.ts'
 import { HEARTBEAT_SECONDS } from './ladder/timing.ts'
-import type { Requests } from './requests.ts'
+import { postOf, type Requests } from './requests.ts'
 import { type Frame, SseParser } from './sse-parser.ts'
 
 export type Open = Extract<Effect, { type: 'open' }>
@@ -35,31 +35,45 @@ export function openAttempt(
     if (!signal.aborted) hearer.failed({ fault: 'broken', reason: String(error) })
   }
   const { EventSource } = transports
-  const query = queryOf(open)
   if (open.rung === 'sse' && EventSource) {
-    openEventSource(transports, EventSource, query, hearer, signal).catch(fail)
-  } else if (open.rung.startsWith('sse')) {
-    openStream(transports, query, open.isRetry, hearer, signal).catch(fail)
-  } else ask(transports, query, open.isRetry, hearer, signal).catch(fail)
+    const { path } = requestOf({ ...open, isPost: false })
+    openEventSource(transports, EventSource, path, hearer, signal).catch(fail)
+  } else {
+    const { path, init } = requestOf(open)
+    const read = open.rung.startsWith('sse') ? readStream : readAnswer
+    transports.requests
+      .send(path, { ...init, signal, isRetry: open.isRetry })
+      .then((response) => read(response, transports, hearer, signal))
+      .catch(fail)
+  }
   return () => closing.abort()
 }
 
-/** Every URL is used once: some caches merge requests for the same one. */
-function queryOf({
+type Asked = { path: string; init: RequestInit }
+
+/** A GET, unless that is to be a POST. Every URL is used once: some caches merge requests for the same one. */
+function requestOf({
   rung,
   attempt,
   wait,
   limit,
   padding,
   after,
-}: Open & { after: string | undefined }): string {
-  const as = rung === 'sse' ? 'sse' : rung.startsWith('sse') ? 'octet' : 'poll'
-  let query = `as=${as}&_=${attempt}.${Math.random().toString(36).slice(2, 8)}`
-  if (after !== undefined) query += `&after=${encodeURIComponent(after)}`
-  query += as === 'poll' ? `&wait=${wait}` : `&heartbeat=${HEARTBEAT_SECONDS}`
-  if (as === 'poll' || rung === 'sse-slices') query += `&limit=${limit}`
-  if (padding > 0) query += `&padding=${padding}`
-  return `/v1/events?${query}`
+  isPost,
+}: Open & { after: string | undefined }): Asked {
+  const isPoll = !rung.startsWith('sse')
+  const fields = {
+    as: isPoll ? 'poll' : rung === 'sse' ? 'sse' : 'octet',
+    ...(after !== undefined && { after }),
+    ...(isPoll ? { wait } : { heartbeat: HEARTBEAT_SECONDS }),
+    ...((isPoll || rung === 'sse-slices') && { limit }),
+    ...(padding > 0 && { padding }),
+    _: `${attempt}.${Math.random()}`,
+  }
+  if (isPost) return { path: '/v1/events', init: postOf(JSON.stringify(fields)) }
+  // Not every runtime has the whole of URLSearchParams.
+  const query = Object.entries(fields).map(([name, value]) => `${name}=${encodeURIComponent(value)}`)
+  return { path: `/v1/events?${query.join('&')}`, init: {} }
 }
 
 /** The browser's own: it says only that something went wrong, and must not reconnect with an old URL. */
@@ -94,14 +108,12 @@ async function openEventSource(
   }
 }
 
-async function openStream(
-  { requests, hasBodies }: Transports,
-  path: string,
-  isRetry: boolean,
+async function readStream(
+  response: Response,
+  { hasBodies }: Transports,
   hearer: Hearer,
   signal: AbortSignal,
 ): Promise<void> {
-  const response = await requests.send(path, { signal, isRetry })
   const type = response.headers.get('content-type') ?? ''
   if (response.status !== 200 || !/event-stream|octet-stream/.test(type)) {
     const answer = classify(response.status, response.headers, await response.text())
@@ -122,14 +134,12 @@ async function openStream(
   if (!signal.aborted) hearer.ended()
 }
 
-async function ask(
-  { requests, hasBodies }: Transports,
-  path: string,
-  isRetry: boolean,
+async function readAnswer(
+  response: Response,
+  { hasBodies }: Transports,
   hearer: Hearer,
   signal: AbortSignal,
 ): Promise<void> {
-  const response = await requests.send(path, { signal, isRetry })
   const text = hasBodies && response.body ? await readSlowly(response.body, hearer) : await response.text()
   if (signal.aborted) return
   const answer = classify(response.status, response.headers, text)

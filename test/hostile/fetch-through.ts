@@ -14,7 +14,7 @@ export function fetchThrough(way: Way): { fetch: Fetch; close(): void } | undefi
     const answer = await ask(way, agent, url.slice(way.url.length), {
       method,
       headers: headers as Record<string, string>,
-      ...(body && { body: new TextDecoder().decode(body as Uint8Array) }),
+      ...(body && { body: await new Response(body).text() }),
       ...(signal && { signal }),
     })
     const { statusCode = 0, rawHeaders } = answer

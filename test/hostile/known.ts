@@ -11,6 +11,10 @@ const known: Readonly<Record<string, Readonly<Record<string, Verdict | undefined
     'silent 50 s': 'cut',
     'keep-alive': 'cut',
   },
+  'nginx-firewall': {
+    ...{ sse: 'refused', octet: 'refused', slices: 'refused', poll: 'refused', 'poll 25 s': 'refused' },
+    ...{ 'POST 1.2 MB': 'refused', 'silent 15 s': 'refused', 'silent 50 s': 'refused' },
+  },
   haproxy: { 'silent 50 s': 'cut', 'keep-alive': 'cut' },
   varnish: { 'keep-alive': 'cut' },
   apache: { 'keep-alive': 'cut' },

@@ -4,7 +4,7 @@ import { cutter } from './boxes/cutter.ts'
 import { haproxy } from './boxes/haproxy.ts'
 import { mitmproxy } from './boxes/mitmproxy.ts'
 import { nat } from './boxes/nat.ts'
-import { nginx, nginxBuffering } from './boxes/nginx.ts'
+import { nginx, nginxBuffering, nginxFirewall } from './boxes/nginx.ts'
 import { privoxy } from './boxes/privoxy.ts'
 import { slowLink } from './boxes/slow-link.ts'
 import { squid, squidRules, squidScanner } from './boxes/squid.ts'
@@ -14,7 +14,7 @@ import { type Definition, ProgramBox } from './program-box.ts'
 import { RelayBox, type Wire } from './relay-box.ts'
 
 const definitions: readonly Definition[] = [
-  ...[nginx, nginxBuffering, haproxy, varnish, apache, http10],
+  ...[nginx, nginxBuffering, nginxFirewall, haproxy, varnish, apache, http10],
   ...[squid, squidRules, squidScanner, privoxy, mitmproxy, tinyproxy],
 ]
 

@@ -10,6 +10,8 @@ export type Box = {
   isOneBehind: boolean
   /** Answers these forms itself with 403, or a page of HTML. */
   refuses: readonly Form[]
+  /** Answers every GET itself, with 403. */
+  refusesGets: boolean
   /** Ends every answer at this age, with a reset. */
   cutAge: number
   /** Forgets a flow after so much silence: nothing passes any more, and nobody is told. */
@@ -33,6 +35,7 @@ export const CLEAN: Box = {
   holdsLater: false,
   isOneBehind: false,
   refuses: [],
+  refusesGets: false,
   cutAge: NEVER,
   idleDrop: NEVER,
   cutChance: 0,
@@ -51,6 +54,7 @@ export function anyBox(random: Random): Box {
     holdsLater: random() < 0.15,
     isOneBehind: random() < 0.15,
     refuses: maybe(0.2, some(), []),
+    refusesGets: random() < 0.1,
     cutAge: maybe(0.4, 26_000 + random() * 60_000, NEVER),
     idleDrop: maybe(0.3, 26_000 + random() * 10_000, NEVER),
     cutChance: maybe(0.2, random() * 0.05, 0),

@@ -59,7 +59,7 @@ export class Network {
     })
   }
 
-  open({ attempt, rung, wait, limit }: Open, after: number): void {
+  open({ attempt, rung, wait, limit, isPost }: Open, after: number): void {
     const form: Form = rung === 'sse' ? 'sse' : rung.startsWith('sse') ? 'octet' : 'poll'
     const { now } = this.#clock
     const connection = {
@@ -74,21 +74,27 @@ export class Network {
     }
     this.#connections.add(connection)
     if (this.#random() < this.box.swallows) return
-    this.#clock.after(this.box.latency, () => this.#arrive(connection, { rung, wait, limit }))
+    // A native event stream is always a GET.
+    const isGet = !isPost || rung === 'sse'
+    this.#clock.after(this.box.latency, () => this.#arrive(connection, { rung, wait, limit, isGet }))
   }
 
   close(attempt: number): void {
     for (const each of this.#connections) if (each.attempt === attempt) this.#connections.delete(each)
   }
 
-  #arrive(connection: Connection, { rung, wait, limit }: Pick<Open, 'rung' | 'wait' | 'limit'>): void {
+  #arrive(
+    connection: Connection,
+    { rung, wait, limit, isGet }: Pick<Open, 'rung' | 'wait' | 'limit'> & { isGet: boolean },
+  ): void {
     const { box } = this
     if (this.state === 'lost' || !this.#connections.has(connection)) return
     if (this.state === 'refused') {
       this.#cut(connection)
       return
     }
-    if (box.refuses.includes(connection.form) || this.#random() < box.nonsense) {
+    const isRefused = box.refuses.includes(connection.form) || (box.refusesGets && isGet)
+    if (isRefused || this.#random() < box.nonsense) {
       this.#tell(connection, { type: 'failed', attempt: connection.attempt, fault: 'refused', reason: '403' })
       return
     }

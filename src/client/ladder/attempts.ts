@@ -15,8 +15,10 @@ export function open(
   rung: Rung,
   more: { wait?: number; limit?: number; padding?: number },
 ): number {
-  const attempt = ++draft.state.attempts
-  draft.effects.push({ type: 'open', attempt, rung, wait: 0, limit: MOST_EVENTS, padding: 0, ...more })
+  const { state, effects } = draft
+  const attempt = ++state.attempts
+  const { isPosting: isPost } = state
+  effects.push({ type: 'open', attempt, rung, wait: 0, limit: MOST_EVENTS, padding: 0, isPost, ...more })
   return attempt
 }
 

@@ -6,6 +6,7 @@ import {
   BRIDGE_GRACE_MS,
   LONGEST_ANSWER_MS,
   MINUTE_MS,
+  NEVER,
   SECOND_WRITE_MS,
   SILENCE_SLACK_MS,
   SLICE_MS,
@@ -29,12 +30,12 @@ function streamDeadlines(state: State): number[] {
       return [greetingDueAt(state)]
     case 'proven':
       return [
-        state.owed?.until ?? Number.POSITIVE_INFINITY,
-        state.isVisible ? state.climbAt : Number.POSITIVE_INFINITY,
+        state.owed?.until ?? NEVER,
+        state.isVisible ? state.climbAt : NEVER,
         stream.since + state.maxAge,
-        state.doubtAt === undefined ? silentAt(state) : Number.POSITIVE_INFINITY,
+        state.doubtAt === undefined ? silentAt(state) : NEVER,
         state.witnessAt,
-        stream.rung === state.rung ? Number.POSITIVE_INFINITY : settlesAt(state),
+        stream.rung === state.rung ? NEVER : settlesAt(state),
       ]
   }
 }
@@ -79,11 +80,11 @@ export function wantsPolls({ stream, rung, faults, suspectedAt }: State): boolea
 /** From when on polls are to be asked; a stream that is only opened again gets a moment. */
 export function pollsFrom(state: State): number {
   const { stream, rung } = state
-  if (!wantsPolls(state)) return Number.POSITIVE_INFINITY
+  if (!wantsPolls(state)) return NEVER
   const isOnlyReopened = isStream(rung) && stream.rung === rung && state.faults === 0 && !state.pending
   return isOnlyReopened && state.hasCursor && stream.phase !== 'proven' && stream.phase !== 'resting'
     ? stream.lostAt + BRIDGE_GRACE_MS
-    : Number.NEGATIVE_INFINITY
+    : -NEVER
 }
 
 /** When the question that is out has failed. Bytes that still arrive buy it time. */

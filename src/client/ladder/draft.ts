@@ -40,8 +40,16 @@ export type Input =
 export type Status = { state: 'connecting' | 'live' | 'offline'; transport: Rung; reason: string }
 
 export type Effect =
-  /** Asks from the current cursor; `wait` in seconds and `limit` in events are for polls and slices. */
-  | { type: 'open'; attempt: number; rung: Rung; wait: number; limit: number; padding: number }
+  /** Asks from the current cursor; `wait` in seconds and `limit` in events are for polls and slices; `isPost` is for all but `EventSource`. */
+  | {
+      type: 'open'
+      attempt: number
+      rung: Rung
+      wait: number
+      limit: number
+      padding: number
+      isPost: boolean
+    }
   | { type: 'close'; attempt: number }
   | { type: 'remember'; rung: Rung }
   | ({ type: 'status' } & Status)

@@ -110,6 +110,7 @@ export function onPollFailure(draft: Draft, { fault, retryAfterMs, reason }: Fai
   if (!wasPatient) {
     state.hasUnconfirmedCut = false
     state.isDown = state.stream.phase !== 'proven'
+    if (fault === 'refused') state.isPosting = !state.isPosting
     state.reason = reason
   }
   state.limit = Math.max(1, Math.floor(state.limit / 4))

@@ -2,7 +2,14 @@ import { close } from './attempts.ts'
 import type { Draft, Status } from './draft.ts'
 import { isStream, type Rung, type StreamRung } from './rungs.ts'
 import type { State } from './state.ts'
-import { FIRST_PROBE_MS, LONG_LIFE_MS, LONGEST_PROBE_MS, LONGEST_WAIT_SECONDS, MINUTE_MS } from './timing.ts'
+import {
+  FIRST_PROBE_MS,
+  LONG_LIFE_MS,
+  LONGEST_PROBE_MS,
+  LONGEST_WAIT_SECONDS,
+  MINUTE_MS,
+  NEVER,
+} from './timing.ts'
 
 /** The rung that carries is another one from now on. */
 export function changeRung({ state, now, effects }: Draft, rung: Rung): void {
@@ -24,8 +31,7 @@ export function settle(draft: Draft): void {
 /** Better rungs than the one that carries are tried again some day. */
 export function planClimb(draft: Draft): void {
   const { state } = draft
-  if (state.rung !== best(state) && state.climbAt === Number.POSITIVE_INFINITY)
-    state.climbAt = nextClimbAt(draft)
+  if (state.rung !== best(state) && state.climbAt === NEVER) state.climbAt = nextClimbAt(draft)
 }
 
 /** The rung being tried or used is unfit: polls carry, and the next lower stream is tried beside them. */
@@ -36,7 +42,7 @@ export function giveUpRung(draft: Draft): void {
   state.faults = 0
   state.pending = undefined
   state.cutAges = []
-  state.maxAge = Number.POSITIVE_INFINITY
+  state.maxAge = NEVER
   if (state.rung === stream.rung) {
     if (now - state.changedAt > LONG_LIFE_MS) state.climbs = 0
     changeRung(draft, pollRung(state))
@@ -54,10 +60,10 @@ export function climb(draft: Draft): void {
   const { state, now } = draft
   const { stream } = state
   if (stream.attempt > 0) close(draft)
-  state.climbAt = Number.POSITIVE_INFINITY
+  state.climbAt = NEVER
   if (state.rungs.includes('long-poll')) state.wait = LONGEST_WAIT_SECONDS
   state.faults = 0
-  state.maxAge = Number.POSITIVE_INFINITY
+  state.maxAge = NEVER
   const top = best(state)
   if (!top) {
     rest(draft)

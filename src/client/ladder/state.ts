@@ -1,5 +1,5 @@
 import { isStream, type Rung, type StreamRung } from './rungs.ts'
-import { FIRST_RTT_MS, LONGEST_WAIT_SECONDS, MOST_EVENTS } from './timing.ts'
+import { FIRST_RTT_MS, LONGEST_WAIT_SECONDS, MOST_EVENTS, NEVER } from './timing.ts'
 
 /**
  * What the stream lane does.
@@ -72,6 +72,8 @@ export type State = {
   pending: { weight: number; at: number } | undefined
   /** Since when events of the stream come late: polls are asked beside it to see whether they do. */
   suspectedAt: number | undefined
+  /** A box answered the last GET in the server's place: what can be is asked by POST, until that is refused. */
+  isPosting: boolean
   /** Events that polls ask for. */
   limit: number
   /** A poll proved this event, and the stream has until then to bring it. */
@@ -144,21 +146,22 @@ export function initialState({ rungs, remembered, hasCursor, isVisible }: Option
     faults: 0,
     pending: undefined,
     suspectedAt: undefined,
+    isPosting: false,
     limit: MOST_EVENTS,
     owed: undefined,
     highest: 0,
     doubtAt: undefined,
-    witnessAt: Number.POSITIVE_INFINITY,
+    witnessAt: NEVER,
     witnesses: 0,
     cutAges: [],
-    maxAge: Number.POSITIVE_INFINITY,
+    maxAge: NEVER,
     wait: rung === 'poll' ? 0 : LONGEST_WAIT_SECONDS,
     pollCuts: [],
     hasUnconfirmedCut: false,
-    activeAt: Number.NEGATIVE_INFINITY,
-    changedAt: Number.NEGATIVE_INFINITY,
+    activeAt: -NEVER,
+    changedAt: -NEVER,
     climbs: 0,
-    climbAt: Number.POSITIVE_INFINITY,
+    climbAt: NEVER,
     failures: [],
     attempts: 0,
     reason: '',

@@ -89,6 +89,19 @@ test('a remembered stream that is not there within a second has polls beside it'
   expect(rungsOpened(machine.waitUntil(1_000))).toEqual(['poll'])
 })
 
+test('what a box refuses to a GET is asked by POST, and by GET again when that is refused', () => {
+  const machine = new Machine({ remembered: 'long-poll' })
+  const refuse = (fault: 'refused' | 'broken') => {
+    const { attempt } = machine.state.poll
+    machine.give({ type: 'failed', attempt, fault, reason: '403' }, machine.now + 10)
+    return machine.waitUntil(machine.state.poll.until)
+  }
+  expect(machine.opened).toContainEqual(expect.objectContaining({ rung: 'poll', isPost: false }))
+  expect(refuse('refused')).toContainEqual(expect.objectContaining({ rung: 'poll', isPost: true }))
+  expect(refuse('broken')).toContainEqual(expect.objectContaining({ rung: 'poll', isPost: true }))
+  expect(refuse('refused')).toContainEqual(expect.objectContaining({ rung: 'poll', isPost: false }))
+})
+
 test('L3: a greeting alone proves nothing', () => {
   const machine = new Machine({ remembered: 'sse' })
   const { attempt } = machine.state.stream

@@ -13,7 +13,7 @@ import {
   onStreamSign,
   runStream,
 } from './stream-lane.ts'
-import { DRIFT_MS, EXPECTED_MS } from './timing.ts'
+import { DRIFT_MS, EXPECTED_MS, NEVER } from './timing.ts'
 
 type FromAttempt = Extract<Input, { attempt: number }>
 
@@ -52,7 +52,7 @@ export function step(state: State, input: Input, now: number, random: () => numb
 
 /** When the machine wants its next `tick`, if nothing else happens before. */
 export function dueAt(state: State): number {
-  return state.isHalted ? Number.POSITIVE_INFINITY : Math.min(...deadlines(state))
+  return state.isHalted ? NEVER : Math.min(...deadlines(state))
 }
 
 function take(draft: Draft, input: Input): void {

@@ -82,3 +82,6 @@ export const PACE_MS = 4_000
 
 /** The server ends a slice at the latest after this. */
 export { SLICE_MAX_MS as SLICE_MS } from '../../protocol/constants.ts'
+
+/** A time that does not come. */
+export const NEVER = Number.POSITIVE_INFINITY
