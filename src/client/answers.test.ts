@@ -41,8 +41,10 @@ test.each([
   ],
   ['a body too large for a box', 413, 'text/html', '', ['refused', 'for good', undefined]],
   ['our 503', 503, PROBLEM, problem('unavailable'), ['busy', 'again', 2_000], '2'],
-  ['a 429 from anything', 429, 'text/html', '', ['busy', 'again', 30_000], '30'],
-  ['a Retry-After beyond reason', 503, 'text/html', '', ['busy', 'again', 600_000], '86400'],
+  ['a 429 from anything', 429, 'text/html', '', ['busy', 'again', 5_000], '5'],
+  ['our own long Retry-After', 429, PROBLEM, problem('rate_limited'), ['busy', 'again', 30_000], '30'],
+  ['our own beyond reason', 503, PROBLEM, problem('unavailable'), ['busy', 'again', 600_000], '86400'],
+  ['a box that says come again in an hour', 503, 'text/html', '', ['busy', 'again', 8_000], '3600'],
   ['a Retry-After that is a date', 503, 'text/html', '', ['busy', 'again', undefined], 'Sat, 21 Nov 2026'],
 ] as [string, number, string, string, unknown, string?][])('%s', (_, status, type, text, expected, after) => {
   expect(verdict(status, type, text, after)).toEqual(expected)

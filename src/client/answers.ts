@@ -1,4 +1,5 @@
 import type { Failure } from './ladder/draft.ts'
+import { LONGEST_BACKOFF_MS } from './ladder/timing.ts'
 
 /** What a request came to: what the server said, or why there is no such thing. */
 export type Answer =
@@ -30,22 +31,26 @@ export function classify(status: number, headers: Headers, text: string): Answer
     status,
     code: isOurs ? String(code) : '',
     isOurs,
-    ...refusal(status, isOurs, headers.get('retry-after')),
+    ...refusal(status, isOurs, retryAfterMs(headers.get('retry-after'), isOurs)),
     reason: isOurs ? String(detail) : `${status} from something on the way`,
   }
 }
 
-function refusal(status: number, isOurs: boolean, retryAfter: string | null): Omit<Failure, 'reason'> {
+function refusal(status: number, isOurs: boolean, retryAfterMs?: number): Omit<Failure, 'reason'> {
   if (isOurs && status === 401) return { fault: 'auth' }
-  if (status === 429 || status === 503) return { fault: 'busy', retryAfterMs: retryAfterMs(retryAfter) }
+  if (status === 429 || status === 503) return { fault: 'busy', retryAfterMs }
   // A gateway on the way that has no server behind it has refused nothing.
   return { fault: status >= 500 ? 'broken' : 'refused' }
 }
 
-/** Milliseconds, at most ten minutes; a header that is no number counts as none. */
-function retryAfterMs(header: string | null): number | undefined {
-  const seconds = Number(header)
-  return header !== null && seconds > 0 ? Math.min(seconds, 600) * 1_000 : undefined
+/**
+ * Milliseconds, at most ten minutes; a header that is no number counts as none. A box that asks for an hour may be gone in
+ * a moment: it is asked again after no more than the longest back-off.
+ */
+function retryAfterMs(header: string | null, isOurs: boolean): number | undefined {
+  const longest = isOurs ? 600_000 : LONGEST_BACKOFF_MS
+  const asked = Number(header) * 1_000
+  return asked > 0 ? Math.min(asked, longest) : undefined
 }
 
 /** JSON, or nothing if it is none. */
