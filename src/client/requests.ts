@@ -55,7 +55,9 @@ export class Requests {
       cache: 'no-store',
       credentials: this.credentials.isCookie ? 'include' : 'omit',
     })
-    if (response.status === 401) await this.credentials.refuse(token)
+    // A 401 of a proxy says nothing of this token.
+    if (response.status === 401 && /json/.test(response.headers.get('content-type') ?? ''))
+      await this.credentials.refuse(token)
     return response
   }
 
