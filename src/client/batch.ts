@@ -27,7 +27,8 @@ export async function sendItems(
   options: { isRetry: boolean; signal: AbortSignal },
 ): Promise<Answer[]> {
   const [first] = items
-  const contentOf = ({ text, reply_to, data }: OutboxItem) => ({ text, reply_to, data })
+  // Some proxies drop headers that they do not know: the key is in the body in any case.
+  const contentOf = ({ key, text, reply_to, data }: OutboxItem) => ({ text, reply_to, data, client_id: key })
   if (items.length === 1 && first) {
     const path = `/v1/conversations/${encodeURIComponent(first.conversation_id)}/messages`
     return [await requests.json(path, contentOf(first), { key: first.key, ...options })]
@@ -35,7 +36,6 @@ export async function sendItems(
   const messages = items.map((item) => ({
     ...contentOf(item),
     conversation_id: item.conversation_id,
-    client_id: item.key,
   }))
   const answer = await requests.json('/v1/messages', { messages }, { key: first?.key, ...options })
   if (!answer.ok) return [answer]
