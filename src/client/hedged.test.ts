@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { type Answer, noAnswer } from './answers.ts'
 import { hedged } from './hedged.ts'
+import { pause } from './pause.ts'
 
 const good = (body: string): Answer => ({ ok: true, status: 200, body })
 const refused: Answer = { ...noAnswer('no'), status: 422, isOurs: true }
@@ -42,4 +43,15 @@ test('when one of two fails the other is waited for', async () => {
     return second.promise
   }, 20)
   expect(await asked).toEqual(good('b'))
+})
+
+test('what has begun to come is not asked again, however long it takes', async () => {
+  let asked = 0
+  const ask = async (_: boolean, begun: () => void) => {
+    asked += 1
+    begun()
+    await pause(60)
+    return good('a long one')
+  }
+  expect([await hedged(ask, 20), asked]).toEqual([good('a long one'), 1])
 })

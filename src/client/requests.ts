@@ -72,7 +72,7 @@ export class Requests {
     const end = () => ending.abort()
     let timeout = setTimeout(end, ANSWER_MS + sizeMs)
     signal?.addEventListener('abort', end)
-    const ask = async (isHedge: boolean): Promise<Answer> => {
+    const ask = async (isHedge: boolean, begun?: () => void): Promise<Answer> => {
       try {
         const since = performance.now()
         const post = text === undefined ? undefined : postOf(text)
@@ -82,6 +82,7 @@ export class Requests {
           signal: ending.signal,
           isRetry: isRetry || isHedge,
         })
+        begun?.()
         clearTimeout(timeout)
         timeout = setTimeout(end, BODY_MS)
         const answer = classify(response.status, response.headers, await response.text())

@@ -18,60 +18,30 @@ export function memoryStorage(): ClientStorage {
   }
 }
 
-/** IndexedDB where there is one that works (a private window may forbid it), else memory. */
+/** IndexedDB where there is one that opens (a private window may forbid it), else memory. */
 export function defaultStorage(): ClientStorage {
-  if (typeof indexedDB === 'undefined') return memoryStorage()
-  const memory = memoryStorage()
-  const database = openDatabase()
-  const use = async <T>(
-    mode: IDBTransactionMode,
-    ask: (store: IDBObjectStore) => IDBRequest<T>,
-    otherwise: () => Promise<T>,
-  ) => {
-    try {
-      const transaction = (await database).transaction('kept', mode)
-      return await answerOf(ask(transaction.objectStore('kept')))
-    } catch {
-      return otherwise()
-    }
-  }
+  const opened =
+    typeof indexedDB === 'undefined' ? Promise.resolve(memoryStorage()) : openDatabase().catch(memoryStorage)
   return {
-    get: (name) =>
-      use<string | undefined>(
-        'readonly',
-        (kept) => kept.get(name),
-        () => memory.get(name),
-      ),
-    set: async (name, value) => {
-      const otherwise = async () => {
-        await memory.set(name, value)
-        return name as IDBValidKey
-      }
-      await use('readwrite', (kept) => kept.put(value, name), otherwise)
-    },
-    remove: async (name) => {
-      await memory.remove(name)
-      await use(
-        'readwrite',
-        (kept) => kept.delete(name),
-        async () => undefined,
-      )
-    },
-    names: async (prefix) => {
-      const range = IDBKeyRange.bound(prefix, `${prefix}\uffff`)
-      const otherwise: () => Promise<IDBValidKey[]> = () => memory.names(prefix)
-      return (await use('readonly', (kept) => kept.getAllKeys(range), otherwise)).map(String)
-    },
+    get: async (name) => (await opened).get(name),
+    set: async (name, value) => (await opened).set(name, value),
+    remove: async (name) => (await opened).remove(name),
+    names: async (prefix) => (await opened).names(prefix),
   }
 }
 
-function openDatabase(): Promise<IDBDatabase> {
+async function openDatabase(): Promise<ClientStorage> {
   const request = indexedDB.open('longwave', 1)
   request.onupgradeneeded = () => void request.result.createObjectStore('kept')
-  const database = answerOf(request)
-  // Whoever uses it meets the rejection; nobody may, and that is no crash.
-  database.catch(() => {})
-  return database
+  const database = await answerOf(request)
+  const kept = (mode?: IDBTransactionMode) => database.transaction('kept', mode).objectStore('kept')
+  return {
+    get: (name) => answerOf<string | undefined>(kept().get(name)),
+    set: async (name, value) => void (await answerOf(kept('readwrite').put(value, name))),
+    remove: (name) => answerOf(kept('readwrite').delete(name)),
+    names: async (prefix) =>
+      (await answerOf(kept().getAllKeys(IDBKeyRange.bound(prefix, `${prefix}\uffff`)))).map(String),
+  }
 }
 
 function answerOf<T>(request: IDBRequest<T>): Promise<T> {

@@ -52,14 +52,10 @@ export class Tabs {
     this.#channel = new BroadcastChannel(name)
     this.#channel.onmessage = ({ data }) => this.#hear(data)
     this.#beat = setInterval(() => this.#tick(), BEAT_MS)
-    const { signal } = this.#closing
-    for (const leaving of ['freeze', 'pagehide']) {
-      for (const target of [window, document])
-        target.addEventListener(leaving, () => this.#leave(), { signal })
-    }
-    for (const back of ['resume', 'pageshow']) {
-      for (const target of [window, document]) target.addEventListener(back, () => this.#queue(), { signal })
-    }
+    // Some of these are the window's, some the document's: the window sees all of them on their way down.
+    const options = { capture: true, signal: this.#closing.signal }
+    for (const leaving of ['freeze', 'pagehide']) addEventListener(leaving, () => this.#leave(), options)
+    for (const back of ['resume', 'pageshow']) addEventListener(back, () => this.#queue(), options)
     this.#queue()
   }
 

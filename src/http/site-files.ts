@@ -1,16 +1,14 @@
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
-import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
-import { build, type Plugin } from 'esbuild'
 import { PROBLEMS } from '../protocol/problems.ts'
+import { bundle } from './bundle.ts'
 import { openApiDocument } from './openapi.ts'
 import { apiRoutes, type Routes } from './routes.ts'
 import type { Services } from './services.ts'
 import type { SiteFile } from './site.ts'
 
-const SOURCE = new URL('../', import.meta.url)
-const WEB = new URL('web/', SOURCE)
+const WEB = new URL('../web/', import.meta.url)
 
 /** Builds the page and the documents, once at the start. */
 export async function buildSite(services: Services): Promise<ReadonlyMap<string, SiteFile>> {
@@ -37,33 +35,6 @@ function siteFile(type: string, content: Buffer | string): SiteFile {
   const hash = createHash('sha256').update(body).digest('base64url')
   // Weak: the same for both encodings of it.
   return { type, body, gzipped: gzipSync(body, { level: 9 }), etag: `W/"${hash}"` }
-}
-
-/**
- * The page takes the SDK from its own address, as other pages do: it is fetched beside the page's own code, kept when only
- * that changes, and no file is larger than what scanners let through at once.
- */
-const sharedClient: Plugin = {
-  name: 'shared-client',
-  setup({ onResolve }) {
-    onResolve({ filter: /\/client\/client\.ts$/ }, ({ kind }) =>
-      kind === 'entry-point' ? undefined : { path: '/client.js', external: true },
-    )
-  },
-}
-
-async function bundle(name: string): Promise<string> {
-  const { outputFiles } = await build({
-    entryPoints: [fileURLToPath(new URL(name, SOURCE))],
-    bundle: true,
-    write: false,
-    format: 'esm',
-    minify: true,
-    target: 'es2022',
-    logLevel: 'silent',
-    plugins: [sharedClient],
-  })
-  return outputFiles[0]?.text ?? ''
 }
 
 function escapeHtml(text: string): string {

@@ -1,0 +1,75 @@
+import { fileURLToPath } from 'node:url'
+import { build, type Plugin } from 'esbuild'
+
+const SOURCE = new URL('../', import.meta.url)
+
+/**
+ * Properties that only the ladder's own state and its parts have, shortened in what is served: none of them is on the wire,
+ * in a message between tabs, kept in a storage or of any interface.
+ */
+const INTERNAL = new RegExp(
+  `^(${[
+    ...[
+      'suspectedAt',
+      'climbAt',
+      'doubtAt',
+      'witnessAt',
+      'witnesses',
+      'cutAges',
+      'cutAge',
+      'pollCuts',
+      'lostAt',
+    ],
+    ...[
+      'provenAt',
+      'heardAt',
+      'changedAt',
+      'activeAt',
+      'maxAge',
+      'failures',
+      'climbs',
+      'heartbeatMs',
+      'streamed',
+    ],
+    ...[
+      'hasCursor',
+      'hasWorked',
+      'hasUnconfirmedCut',
+      'isDown',
+      'isHalted',
+      'attempts',
+      'reported',
+      'highest',
+      'effects',
+    ],
+  ].join('|')})$`,
+)
+
+/**
+ * The page takes the SDK from its own address, as other pages do: it is fetched beside the page's own code, kept when only
+ * that changes, and no file is larger than what scanners let through at once.
+ */
+const sharedClient: Plugin = {
+  name: 'shared-client',
+  setup({ onResolve }) {
+    onResolve({ filter: /\/client\/client\.ts$/ }, ({ kind }) =>
+      kind === 'entry-point' ? undefined : { path: '/client.js', external: true },
+    )
+  },
+}
+
+/** What a file below src/ comes to for browsers: one ES module, minified. */
+export async function bundle(name: string): Promise<string> {
+  const { outputFiles } = await build({
+    entryPoints: [fileURLToPath(new URL(name, SOURCE))],
+    bundle: true,
+    write: false,
+    format: 'esm',
+    minify: true,
+    mangleProps: INTERNAL,
+    target: 'es2022',
+    logLevel: 'silent',
+    plugins: [sharedClient],
+  })
+  return outputFiles[0]?.text ?? ''
+}
