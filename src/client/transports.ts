@@ -65,9 +65,11 @@ function requestOf({
   const fields = {
     as: isPoll ? 'poll' : rung === 'sse' ? 'sse' : 'octet',
     ...(after !== undefined && { after }),
-    ...(isPoll ? { wait } : { heartbeat: HEARTBEAT_SECONDS }),
+    wait,
+    // It ends a stream.
     ...((isPoll || rung === 'sse-slices') && { limit }),
-    ...(padding > 0 && { padding }),
+    heartbeat: HEARTBEAT_SECONDS,
+    padding,
     _: `${attempt}.${Math.random()}`,
   }
   if (isPost) return { path: '/v1/events', init: postOf(JSON.stringify(fields)) }
