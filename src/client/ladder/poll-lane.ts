@@ -8,6 +8,7 @@ import type { State } from './state.ts'
 import { judgeSilence, reopenStream } from './stream-lane.ts'
 import {
   BRIDGE_WAIT_SECONDS,
+  FIRST_BACKOFF_MS,
   MOST_EVENTS,
   POLL_GAP_MS,
   POLL_PAUSE_MS,
@@ -115,8 +116,10 @@ export function onPollFailure(draft: Draft, { fault, retryAfterMs, reason }: Fai
   }
   state.limit = Math.max(1, Math.floor(state.limit / 4))
   // An answer that was cut midway shows that the network is there.
-  poll.until = fail(draft, poll.heardAt > poll.since ? 0 : poll.failures, retryAfterMs)
+  const until = fail(draft, poll.heardAt > poll.since ? 0 : poll.failures, retryAfterMs)
   poll.failures += 1
+  // Waiting in vain was pause enough.
+  poll.until = fault === 'late' ? Math.max(now + draft.random() * FIRST_BACKOFF_MS, until - age) : until
 }
 
 /** The network is there: the long-poll before was cut for itself. Cuts at one age, or three, shorten the wait. */

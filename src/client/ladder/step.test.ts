@@ -279,3 +279,14 @@ test('a step changes nothing of the state that it was given', () => {
   step(machine.state, { type: 'bye', attempt: 1, reason: 'x', retryMs: 1 }, 200, () => 0.5)
   expect(machine.state).toEqual(before)
 })
+
+test('who waited in vain for an answer has paused: a network that is back is found within ten seconds', () => {
+  const machine = new Machine({ rungs: ['long-poll', 'poll'] })
+  const asked: number[] = []
+  for (let at = 0; at < 60_000; at += 100) {
+    for (const rung of rungsOpened(machine.waitUntil(at))) if (rung === 'poll') asked.push(at)
+  }
+  const pauses = asked.map((at, index) => at - (asked[index - 1] ?? 0))
+  expect(Math.max(...pauses)).toBeLessThan(9_000)
+  expect(asked.length).toBeLessThan(16)
+})
