@@ -36,6 +36,8 @@ const trips: Record<string, Trip> = {
   'one that buffers uploads and says 100': { behaviour: boxes.uploader },
   'one that compresses': { behaviour: boxes.compressor },
   'one that compresses text and does not say so': { behaviour: boxes.mumbler },
+  'one that holds each answer and delays it': { behaviour: boxes.thinker, ownMs: 3_000 },
+  'one that allows two connections': { behaviour: boxes.twoConnections },
   'one request per connection': { behaviour: boxes.oneEach },
 }
 

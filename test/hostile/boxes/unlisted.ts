@@ -220,3 +220,32 @@ export const oneEach: Behaviour = () => (exchange) => {
   exchange.response.shouldKeepAlive = false
   return relay(exchange)
 }
+
+/** Reads an answer to its end, and thinks. */
+export const thinker: Behaviour = () => async (exchange) => {
+  const answer = await exchange.ask()
+  const body = await whole(answer)
+  await pause(1_500)
+  give(exchange, answer, body)
+}
+
+/** Allows a client two connections; more are taken, and wait for one of these to end. */
+export const twoConnections: Behaviour = () => {
+  const open = new Set<Socket>()
+  const waiting: (() => void)[] = []
+  const turn = async (socket: Socket) => {
+    if (open.has(socket)) return
+    while (open.size >= 2) await new Promise<void>((resolve) => waiting.push(resolve))
+    if (socket.destroyed) return
+    open.add(socket)
+    socket.once('close', () => {
+      open.delete(socket)
+      waiting.shift()?.()
+    })
+  }
+  return async (exchange) => {
+    await turn(exchange.request.socket)
+    if (exchange.request.socket.destroyed) waiting.shift()?.()
+    else await relay(exchange)
+  }
+}
