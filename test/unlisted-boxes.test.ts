@@ -38,6 +38,8 @@ const trips: Record<string, Trip> = {
   'one that compresses text and does not say so': { behaviour: boxes.mumbler },
   'one that holds each answer and delays it': { behaviour: boxes.thinker, ownMs: 3_000 },
   'one that allows two connections': { behaviour: boxes.twoConnections },
+  'one that refuses GETs that ask for a stream or poll': { behaviour: boxes.noGets },
+  'one that strips queries': { behaviour: boxes.noQueries },
   'one request per connection': { behaviour: boxes.oneEach },
 }
 

@@ -249,3 +249,15 @@ export const twoConnections: Behaviour = () => {
     else await relay(exchange)
   }
 }
+
+/** Does not like the look of `as=` in the URL of a GET. */
+export const noGets: Behaviour = () => (exchange) =>
+  !isPost(exchange) && exchange.request.url?.includes('as=')
+    ? exchange.say(403, 'text/html', '<h1>Blocked</h1>')
+    : relay(exchange)
+
+/** Drops what stands behind the question mark. */
+export const noQueries: Behaviour = () => async (exchange) =>
+  exchange.pass(
+    await exchange.ask(isPost(exchange) ? {} : { path: exchange.request.url?.split('?')[0] ?? '/' }),
+  )
