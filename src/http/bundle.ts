@@ -7,43 +7,12 @@ const SOURCE = new URL('../', import.meta.url)
  * Properties that only the ladder's own state and its parts have, shortened in what is served: none of them is on the wire,
  * in a message between tabs, kept in a storage or of any interface.
  */
-const INTERNAL = new RegExp(
-  `^(${[
-    ...[
-      'suspectedAt',
-      'climbAt',
-      'doubtAt',
-      'witnessAt',
-      'witnesses',
-      'cutAges',
-      'cutAge',
-      'pollCuts',
-      'lostAt',
-    ],
-    ...[
-      'provenAt',
-      'heardAt',
-      'changedAt',
-      'activeAt',
-      'maxAge',
-      'failures',
-      'climbs',
-      'heartbeatMs',
-      'streamed',
-    ],
-    ...[
-      'hasCursor',
-      'hasWorked',
-      'hasUnconfirmedCut',
-      'isDown',
-      'isHalted',
-      'attempts',
-      'reported',
-      'highest',
-      'effects',
-    ],
-  ].join('|')})$`,
-)
+const INTERNAL = (
+  'suspectedAt climbAt doubtAt witnessAt witnesses cutAges cutAge pollCuts lostAt provenAt heardAt ' +
+  'changedAt activeAt maxAge failures climbs heartbeatMs streamed hasCursor hasWorked ' +
+  'hasUnconfirmedCut hasMore hasBodies isDown isHalted isPost isPlaced attempts reported highest ' +
+  'effects faults pending owed phase began since until'
+).split(' ')
 
 /**
  * The page takes the SDK from its own address, as other pages do: it is fetched beside the page's own code, kept when only
@@ -66,7 +35,7 @@ export async function bundle(name: string): Promise<string> {
     write: false,
     format: 'esm',
     minify: true,
-    mangleProps: INTERNAL,
+    mangleProps: new RegExp(`^(${INTERNAL.join('|')})$`),
     target: 'es2022',
     logLevel: 'silent',
     plugins: [sharedClient],

@@ -10,7 +10,6 @@ const HTML = '<!doctype html><title>Welcome</title><p>Please sign in to this net
 const relay = async ({ ask, pass }: Exchange) => pass(await ask())
 
 const isPost = ({ request }: Exchange) => request.method === 'POST'
-const queryOf = ({ request }: Exchange) => new URL(request.url ?? '/', 'http://box').searchParams
 const typeOf = (answer: IncomingMessage) => answer.headers['content-type'] ?? ''
 
 /** Answers in one piece, with the length that it then has. */
@@ -30,14 +29,6 @@ export const loginRedirect: Behaviour = () => (exchange) => {
   else exchange.say(302, 'text/html', '', { location: `http://localhost:${exchange.port}/login` })
 }
 
-/** Reads an answer to its end, and thinks. */
-export const thinker: Behaviour = () => async (exchange) => {
-  const answer = await exchange.ask()
-  const body = await whole(answer)
-  await pause(1_500)
-  give(exchange, answer, body)
-}
-
 /** Passes 6 KB of an answer and then nothing, without a word. */
 export const staller: Behaviour =
   () =>
@@ -52,12 +43,6 @@ export const staller: Behaviour =
     })
     answer.on('end', () => left > 0 && response.end())
   }
-
-/** Does not like the look of `as=` in the URL of a GET. */
-export const noGets: Behaviour = () => (exchange) =>
-  !isPost(exchange) && queryOf(exchange).has('as')
-    ? exchange.say(403, 'text/html', '<h1>Blocked</h1>')
-    : relay(exchange)
 
 /** Refuses every type that streams. */
 export const noStreams: Behaviour = () => async (exchange) => {
@@ -130,27 +115,6 @@ export const fiveSeconds: Behaviour = () => (exchange) => {
   return relay(exchange)
 }
 
-/** Allows a client two connections; more are taken, and wait for one of these to end. */
-export const twoConnections: Behaviour = () => {
-  const open = new Set<Socket>()
-  const waiting: (() => void)[] = []
-  const turn = async (socket: Socket) => {
-    if (open.has(socket)) return
-    while (open.size >= 2) await new Promise<void>((resolve) => waiting.push(resolve))
-    if (socket.destroyed) return
-    open.add(socket)
-    socket.once('close', () => {
-      open.delete(socket)
-      waiting.shift()?.()
-    })
-  }
-  return async (exchange) => {
-    await turn(exchange.request.socket)
-    if (exchange.request.socket.destroyed) waiting.shift()?.()
-    else await relay(exchange)
-  }
-}
-
 /** Says nothing for a while, and nothing ever again on connections that were used meanwhile. */
 export const blackHole: Behaviour = () => {
   const dead = new WeakSet<Socket>()
@@ -208,12 +172,6 @@ export const mumbler: Behaviour = () => async (exchange) => {
   for await (const chunk of answer) exchange.response.write(gzipSync(chunk))
   exchange.response.end()
 }
-
-/** Drops what stands behind the question mark. */
-export const noQueries: Behaviour = () => async (exchange) =>
-  exchange.pass(
-    await exchange.ask(isPost(exchange) ? {} : { path: exchange.request.url?.split('?')[0] ?? '/' }),
-  )
 
 /** Carries one request per connection. */
 export const oneEach: Behaviour = () => (exchange) => {
