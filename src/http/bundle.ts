@@ -35,7 +35,7 @@ export async function bundle(name: string): Promise<string> {
     write: false,
     format: 'esm',
     minify: true,
-    mangleProps: new RegExp(`^(${INTERNAL.join('|')})$`),
+    ...(name.startsWith('client/') && { mangleProps: new RegExp(`^(${INTERNAL.join('|')})$`) }),
     target: 'es2022',
     logLevel: 'silent',
     plugins: [sharedClient],
