@@ -46,5 +46,8 @@ function isStillMe(): boolean {
 }
 
 /** `fetch`, unless it would be in another one's name. */
-export const fetchAsMe: (url: string, init?: RequestInit) => Promise<Response> = (url, init) =>
-  isStillMe() ? fetch(url, init) : Promise.reject(new Error('Somebody else has signed in.'))
+export async function fetchAsMe(url: string, init?: RequestInit): Promise<Response> {
+  if (isStillMe()) return fetch(url, init)
+  restart('')
+  throw new Error('Somebody else has signed in.')
+}

@@ -9,6 +9,7 @@ export type Meddling = { status: number; headers?: Record<string, string>; body:
 export class MeddlingProxy implements AsyncDisposable {
   /** `METHOD path?query` of all requests that were answered or passed on. */
   readonly requests: string[] = []
+  readonly #open = new Set<string>()
   meddle: (incoming: IncomingMessage) => Meddling | undefined = () => undefined
   readonly #server = createServer((incoming, response) => this.#serve(incoming, response))
   readonly #target: string
@@ -27,6 +28,16 @@ export class MeddlingProxy implements AsyncDisposable {
     return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`
   }
 
+  /** Those that are being answered. */
+  get open(): string[] {
+    return [...this.#open]
+  }
+
+  /** Ends all connections. */
+  cut(): void {
+    this.#server.closeAllConnections()
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     const closed = once(this.#server, 'close')
     this.#server.close()
@@ -35,7 +46,10 @@ export class MeddlingProxy implements AsyncDisposable {
   }
 
   #serve(incoming: IncomingMessage, response: ServerResponse): void {
-    this.requests.push(`${incoming.method} ${incoming.url}`)
+    const line = `${incoming.method} ${incoming.url}`
+    this.requests.push(line)
+    this.#open.add(line)
+    response.on('close', () => this.#open.delete(line))
     const { status, headers, body } = this.meddle(incoming) ?? {}
     if (status !== undefined) {
       incoming.resume()

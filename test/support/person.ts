@@ -59,13 +59,16 @@ export class Person {
     return new Person(base, answer.body)
   }
 
-  /** The same account on another device. */
-  async anotherDevice(): Promise<Person> {
-    const { username } = this.session.user
-    const answer = await call<Session>(this.base, 'POST', '/v1/sessions', {
+  static async signIn(base: string, username: string | null): Promise<Person> {
+    const answer = await call<Session>(base, 'POST', '/v1/sessions', {
       body: { username, password: 'correct horse' },
     })
-    return new Person(this.base, answer.body)
+    return new Person(base, answer.body)
+  }
+
+  /** The same account on another device. */
+  anotherDevice(): Promise<Person> {
+    return Person.signIn(this.base, this.session.user.username)
   }
 
   /** The same device, talking to another node. */
