@@ -50,6 +50,10 @@ test('web/ and client/ import only protocol/ and client/, and never zod', () => 
   expect(breaking(within('client'), /^web\//)).toEqual([])
 })
 
+test('web/ takes of client/ only what /client.js gives to every page', () => {
+  expect(breaking(within('web'), /^client\/(?!client\.ts$)/)).toEqual([])
+})
+
 test('store/ and live/ never import each other; live/ and delivery/ know neither HTTP routes nor SQL', () => {
   expect(breaking(within('store'), /^(live|delivery|http)\//)).toEqual([])
   expect(breaking(within('live'), /^(store|delivery|http)\//)).toEqual([])

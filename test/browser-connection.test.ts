@@ -101,7 +101,7 @@ describe.each<BrowserName>(['chromium', 'firefox'])('the page in %s', { timeout:
     await friend.send(chat, 'from there')
     await write(page, 'from here')
     await untilState(page, 'offline')
-    expect((await status(page)).text).toBe('offline, trying again…')
+    expect((await status(page)).text).toBe('offline')
     await untilTexts(page, PENDING, ['from here'])
     proxy.restore()
     await untilTexts(page, MESSAGES, ['from there', 'from here'], 30_000)

@@ -1,7 +1,7 @@
 import type { Status } from '../client/client.ts'
 import { find, setText } from './dom.ts'
 
-const STATES = { connecting: 'connecting…', live: 'live', offline: 'offline, trying again…' }
+const STATES = { connecting: 'connecting…', live: 'live', offline: 'offline' }
 
 const TRANSPORTS = {
   sse: 'an event stream',
