@@ -271,4 +271,53 @@ describe('sending', () => {
     await writer.chat.outbox.discard(item?.key ?? '')
     expect(writer.chat.outbox.items).toEqual([])
   })
+
+  test('a message that is seen in the inbox was sent, though no answer ever says so', async () => {
+    const { ben, conversation } = await pair()
+    const writer = join(ben, gateway.url, {
+      fetch: async (url, init) => {
+        const response = await fetch(url, init)
+        if (init?.method === 'POST' && url.endsWith('/messages')) throw new TypeError('reset')
+        return response
+      },
+    })
+    const sent: Message[] = []
+    writer.chat.on('sent', (message) => sent.push(message))
+    const message = await writer.chat.send(conversation, 'once')
+    expect(message).toMatchObject({ seq: 1, text: 'once' })
+    expect(sent).toEqual([message])
+    expect(writer.chat.outbox.items).toEqual([])
+  })
+
+  test('what is discarded is kept nowhere', async () => {
+    const { ben, conversation } = await pair()
+    const storage = memoryStorage()
+    const writer = join(ben, gateway.url, { storage, fetch: () => Promise.reject(new TypeError('no line')) })
+    const sending = writer.chat.send(conversation, 'never mind').catch((error) => error.code)
+    const names = async () => (await storage.names('')).filter((name) => name.includes('outbox'))
+    await until('it is stored', async () => (await names()).length === 1)
+    await writer.chat.outbox.discard(writer.chat.outbox.items[0]?.key ?? '')
+    expect(await names()).toEqual([])
+    expect(await sending).toBe('discarded')
+  })
+})
+
+describe('requests of the product’s own', () => {
+  test('go with the credentials of the connection', async () => {
+    const { ben } = await pair()
+    const { chat } = join(ben, gateway.url)
+    expect(await chat.requests.json('/v1/users/me')).toMatchObject({ ok: true, body: { id: ben.id } })
+    expect(await chat.requests.json('/v1/nothing')).toMatchObject({ ok: false, status: 404, isOurs: true })
+  })
+
+  test('a cookie that the server does not know is told', async () => {
+    const chat = connect({ url: gateway.url, cookie: true, user: 'somebody' })
+    open.push(chat)
+    let refused = 0
+    chat.on('refused', () => {
+      refused += 1
+    })
+    await until('told', () => refused > 0)
+    expect(chat.status.state).not.toBe('live')
+  })
 })
