@@ -5,8 +5,8 @@ import { notFound, Problem } from '../protocol/problems.ts'
 import * as schemas from '../protocol/schemas.ts'
 import type { Message } from '../protocol/types.ts'
 import { findBlockers } from '../store/blocks.ts'
-import { blocked } from '../store/commit-group.ts'
-import type { Sent } from '../store/committer.ts'
+import { blocked, type Send } from '../store/commit-group.ts'
+import type { Committer, Sent } from '../store/committer.ts'
 import { findDirect, openDirect } from '../store/conversations.ts'
 import { claimMulticastKeys } from '../store/multicast.ts'
 import { endpoint, parse } from './endpoint.ts'
@@ -47,9 +47,10 @@ export const sendBatch = (services: Services) =>
       }
       await services.limits.take('send', caller.user_id, Math.max(1, recipients))
       const peers = await preparePeers(services, caller.user_id, items)
+      const commit = inOrder(services.committer)
       // All are handed to the committer in one tick, so that they are committed in the order of the batch.
       const sending = items.map((item) =>
-        item instanceof Problem ? failed(item) : sendItem(services, caller.user_id, item, peers),
+        item instanceof Problem ? failed(item) : sendItem(commit, caller.user_id, item, peers),
       )
       return { status: 200, body: fitResults(await Promise.all(sending)) }
     },
@@ -101,10 +102,22 @@ function hashOf({ to, text, data = null }: Multicast): Buffer {
   return hash('sha256', JSON.stringify([[...new Set(to)], text, data]), 'buffer')
 }
 
-async function sendItem(services: Services, me: string, item: Item, peers: Peers): Promise<Result> {
+type Commit = (send: Send) => Promise<Sent>
+
+/** In one conversation none goes ahead of one that came before it in the batch and failed, unless that was refused. */
+function inOrder(committer: Committer): Commit {
+  const last = new Map<string, Send>()
+  return (send) => {
+    const behind = last.get(send.conversation_id)
+    last.set(send.conversation_id, send)
+    return committer.commit(send, behind)
+  }
+}
+
+async function sendItem(commit: Commit, me: string, item: Item, peers: Peers): Promise<Result> {
   try {
-    if (isMulticast(item)) return await multicast(services, me, item, peers)
-    const sent = await services.committer.commit(newSend(me, item.conversation_id, item, item.client_id))
+    if (isMulticast(item)) return await multicast(commit, me, item, peers)
+    const sent = await commit(newSend(me, item.conversation_id, item, item.client_id))
     return { status: statusOf(sent), message: sent.message }
   } catch (error) {
     return failed(toProblem(error))
@@ -116,7 +129,7 @@ function statusOf({ replayed }: Sent): number {
 }
 
 /** Each recipient gets it in the direct conversation with the sender, under a key of its own made of the multicast's. */
-async function multicast(services: Services, me: string, item: Multicast, peers: Peers): Promise<Result> {
+async function multicast(commit: Commit, me: string, item: Multicast, peers: Peers): Promise<Result> {
   if (!peers.holdsKey.get(item)) throw keyMismatch()
   const outcomes = await Promise.all(
     [...new Set(item.to)].map(async (user_id): Promise<Recipient & { message?: Message }> => {
@@ -125,7 +138,7 @@ async function multicast(services: Services, me: string, item: Multicast, peers:
         if (conversation_id === undefined) throw peers.blockers.has(user_id) ? blocked() : notFound('user')
         const send = newSend(me, conversation_id, item, item.client_id)
         // A blank is in no client's key, so these never meet one.
-        const sent = await services.committer.commit({ ...send, key: `${item.client_id} ${user_id}` })
+        const sent = await commit({ ...send, key: `${item.client_id} ${user_id}` })
         const { message } = sent
         return { user_id, status: statusOf(sent), conversation_id, seq: message.seq, message }
       } catch (error) {

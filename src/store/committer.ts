@@ -20,6 +20,7 @@ export type Announce = (announcement: Announcement) => void
 
 type Pending = {
   send: Send
+  behind: Send | undefined
   bytes: number
   twins: Pending[]
   resolve(sent: Sent): void
@@ -55,6 +56,8 @@ export class Committer {
   #isAway = false
   /** Inbox rows that a send to a conversation made last time: how full a group gets. */
   readonly #sizes = new Map<string, number>()
+  /** Sends of which nobody knows whether they may yet be committed, and why. */
+  readonly #failed = new WeakMap<Send, unknown>()
 
   /** `sql` is a pool of one connection, its own, with a short lock_timeout. */
   constructor(sql: Sql, announce: Announce) {
@@ -70,14 +73,17 @@ export class Committer {
   /**
    * Resolves when the message is committed into every member's inbox, or found committed before.
    * Throws Problem: not_found, idempotency_mismatch, reply_not_found, blocked, unavailable (full queue or no Postgres).
+   * `behind` is one before it that it must not overtake: where that is not refused but fails, this fails too.
    */
-  commit(send: Send): Promise<Sent> {
+  commit(send: Send, behind?: Send): Promise<Sent> {
     const bytes = send.text.length * 2 + 512
-    if (this.#isOverloaded(bytes)) {
-      return Promise.reject(away())
-    }
     return new Promise((resolve, reject) => {
-      this.#queue.push({ send, bytes, twins: [], resolve, reject })
+      const pending = { send, behind, bytes, twins: [], resolve, reject }
+      if (this.#isOverloaded(bytes)) {
+        this.#fail(pending, away())
+        return
+      }
+      this.#queue.push(pending)
       this.#queuedBytes += bytes
       if (this.#groupSince === undefined) void this.#run()
     })
@@ -120,7 +126,7 @@ export class Committer {
   }
 
   #refuseQueue(): void {
-    for (const pending of this.#queue) fail(pending, away())
+    for (const pending of this.#queue) this.#fail(pending, away())
     this.#queue = []
     this.#queuedBytes = 0
   }
@@ -150,7 +156,9 @@ export class Committer {
   }
 
   /** Commits a group; one that fails as a whole is split, so that a poisoned send fails alone. */
-  async #commitGroup(group: Pending[]): Promise<Committed[]> {
+  async #commitGroup(taken: Pending[]): Promise<Committed[]> {
+    const group = taken.filter((pending) => this.#keepsOrder(pending))
+    if (group.length === 0) return []
     try {
       const rows = await commitWithRetry(
         this.#sql,
@@ -159,15 +167,30 @@ export class Committer {
       return group.map((pending, index) => ({ pending, row: rows[index] }))
     } catch (error) {
       const rest = errorCode(error) === LOCK_NOT_AVAILABLE ? await this.#failLocked(group, error) : group
-      if (rest.length < group.length) return rest.length > 0 ? this.#commitGroup(rest) : []
+      if (rest.length < group.length) return this.#commitGroup(rest)
       if (group.length > 1 && !isHopeless(error) && this.#isPatient()) {
         const half = group.length >> 1
         const first = await this.#commitGroup(group.slice(0, half))
         return [...first, ...(await this.#commitGroup(group.slice(half)))]
       }
       if (isUnanswered(error)) void this.#awaitReturn()
-      for (const pending of group) fail(pending, error)
+      for (const pending of group) this.#fail(pending, error)
       return []
+    }
+  }
+
+  /** One whose forerunner failed, be it in a group before this one, fails with it. */
+  #keepsOrder(pending: Pending): boolean {
+    const { behind } = pending
+    const hasForerunner = behind === undefined || !this.#failed.has(behind)
+    if (!hasForerunner) this.#fail(pending, this.#failed.get(behind))
+    return hasForerunner
+  }
+
+  #fail(pending: Pending, error: unknown): void {
+    for (const each of [pending, ...pending.twins]) {
+      this.#failed.set(each.send, error)
+      each.reject(error)
     }
   }
 
@@ -180,7 +203,7 @@ export class Committer {
   async #failLocked(group: Pending[], error: unknown): Promise<Pending[]> {
     const ids = group.map((pending) => pending.send.conversation_id)
     const free = await unlockedConversations(this.#sql, ids).catch(() => new Set(ids))
-    for (const pending of group) if (!free.has(pending.send.conversation_id)) fail(pending, error)
+    for (const pending of group) if (!free.has(pending.send.conversation_id)) this.#fail(pending, error)
     return group.filter((pending) => free.has(pending.send.conversation_id))
   }
 
@@ -207,7 +230,7 @@ export class Committer {
         answer(pending, message ? { message, replayed: true } : refusal('not_found'))
       }
     } catch (error) {
-      for (const { pending } of replays) fail(pending, error)
+      for (const { pending } of replays) this.#fail(pending, error)
     }
   }
 
@@ -241,10 +264,6 @@ function answer(pending: Pending, outcome: Sent | Problem): void {
     if (outcome instanceof Problem) each.reject(outcome)
     else each.resolve(each === pending ? outcome : { message: outcome.message, replayed: true })
   }
-}
-
-function fail(pending: Pending, error: unknown): void {
-  for (const each of [pending, ...pending.twins]) each.reject(error)
 }
 
 function bytesOf(queue: readonly Pending[]): number {
