@@ -39,6 +39,7 @@ const trips: Record<string, Trip> = {
   'one that holds each answer and delays it': { behaviour: boxes.thinker, ownMs: 3_000 },
   'one that allows two connections': { behaviour: boxes.twoConnections },
   'one that refuses GETs that ask for a stream or poll': { behaviour: boxes.noGets },
+  'one that strips the queries of GETs': { behaviour: boxes.noQueries },
   'one request per connection': { behaviour: boxes.oneEach },
 }
 
@@ -135,4 +136,17 @@ describe.concurrent('P10: what nobody listed lets chat through', () => {
     // The one it began with, and at most two changes in this minute.
     expect(rungs.length).toBeLessThanOrEqual(3)
   })
+})
+
+test('P10: a device that reads from an earlier place gets there through one that strips queries', async () => {
+  const { say, near, cursor, end } = await meet({ http: gateway.url, https: '' })
+  await using box = await HttpBox.before(gateway.url, boxes.noQueries, false)
+  for (const text of ['one', 'two', 'three']) await say(text)
+  const chat = connect({ url: box.url, after: cursor, getToken: () => near.session.access_token })
+  const texts: unknown[] = []
+  chat.on('event', ({ message }) => texts.push((message as Message | undefined)?.text))
+  await until('what was said before', () => texts.length >= 3, ARRIVAL_MS)
+  chat.close()
+  expect(texts).toEqual(['one', 'two', 'three'])
+  await end()
 })

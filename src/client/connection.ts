@@ -1,4 +1,4 @@
-import { parseCursor } from '../protocol/cursor.ts'
+import { formatCursor, parseCursor } from '../protocol/cursor.ts'
 import type { Failure, Input, Status } from './ladder/draft.ts'
 import type { Rung } from './ladder/rungs.ts'
 import { initialState, type State } from './ladder/state.ts'
@@ -7,6 +7,8 @@ import type { Lag } from './lag.ts'
 import type { Reading } from './reading.ts'
 import type { Frame } from './sse-parser.ts'
 import { dataOf, type Hearer, type Open, openAttempt, type Transports } from './transports.ts'
+
+type LastInput = Extract<Input, { attempt: number }>
 
 type EventFields = { type: string; at: string; conversation_id?: string; [field: string]: unknown }
 
@@ -31,7 +33,7 @@ export class Connection {
   readonly #reading: Reading
   readonly #handlers: ConnectionHandlers
   readonly #lag: Lag
-  readonly #open = new Map<number, () => void>()
+  readonly #open = new Map<number, { close: () => void; after: string | undefined }>()
   #state: State
   #timer: ReturnType<typeof setTimeout> | undefined
   #isClosed = false
@@ -82,7 +84,7 @@ export class Connection {
       const { cursor: after } = this.#reading
       const answer = await this.#transports.requests.json('/v1/events', { as: 'poll', wait: 0, after })
       if (!this.#state.isHalted || !answer.ok) break
-      const heard = this.#takeAnswer(0, answer.body)
+      const heard = this.#takeAnswer(0, answer.body, after)
       hasMore = heard.type === 'answered' && heard.hasMore
     }
     this.#isCatchingUp = false
@@ -120,23 +122,29 @@ export class Connection {
   }
 
   #openAttempt(open: Open): void {
-    const request = { ...open, after: this.#reading.cursor, isRetry: this.#hasFailed }
+    const { cursor: after } = this.#reading
+    const request = { ...open, after, isRetry: this.#hasFailed }
     this.#hasFailed = false
-    this.#open.set(open.attempt, openAttempt(this.#transports, request, this.#hearer(open.attempt)))
+    const close = openAttempt(this.#transports, request, this.#hearer(open.attempt))
+    this.#open.set(open.attempt, { close, after })
+  }
+
+  /** The last that is heard of an attempt. */
+  #end(input: LastInput): void {
+    this.#closeAttempt(input.attempt)
+    this.give(input)
   }
 
   #closeAttempt(attempt: number): void {
-    this.#open.get(attempt)?.()
+    this.#open.get(attempt)?.close()
     this.#open.delete(attempt)
   }
 
   /** What is heard of an attempt that was closed has no effect. */
   #hearer(attempt: number): Hearer {
     const isOpen = () => this.#open.has(attempt)
-    const end = (input: Input) => {
-      if (!isOpen()) return
-      this.#closeAttempt(attempt)
-      this.give(input)
+    const end = (input: LastInput) => {
+      if (isOpen()) this.#end(input)
     }
     return {
       frame: (frame) => {
@@ -146,7 +154,7 @@ export class Connection {
         if (isOpen()) this.give({ type: 'bytes', attempt })
       },
       answer: (body) => {
-        if (isOpen()) end(this.#takeAnswer(attempt, body))
+        if (isOpen()) end(this.#takeAnswer(attempt, body, this.#open.get(attempt)?.after))
       },
       ended: () => end({ type: 'ended', attempt }),
       failed: (failure: Failure) => end({ type: 'failed', attempt, ...failure }),
@@ -156,12 +164,14 @@ export class Connection {
   #takeFrame(attempt: number, frame: Frame): void {
     const data = dataOf(frame)
     if (!data) {
-      this.#closeAttempt(attempt)
-      this.give({ type: 'failed', attempt, fault: 'broken', reason: 'a frame that is not whole' })
+      this.#end({ type: 'failed', attempt, fault: 'broken', reason: 'a frame that is not whole' })
     } else if (frame.event === '') this.#takeEvent(attempt, data, frame.id)
     else if (frame.event === 'hello') {
-      this.#reading.place(String(data.cursor))
-      this.give({ type: 'hello', attempt, heartbeatMs: Number(data.heartbeat) * 1_000 })
+      if (isElsewhere(this.#open.get(attempt)?.after, String(data.cursor))) this.#end(elsewhere(attempt))
+      else {
+        this.#reading.place(String(data.cursor))
+        this.give({ type: 'hello', attempt, heartbeatMs: Number(data.heartbeat) * 1_000 })
+      }
     } else if (frame.event === 'heartbeat') {
       this.#lag.of(data.at)
       this.give({ type: 'sign', attempt })
@@ -170,8 +180,7 @@ export class Connection {
     } else if (frame.event === 'bye') {
       if (/^(token|signed)/.test(String(data.reason)))
         void this.#transports.requests.credentials.refuse(undefined)
-      this.#closeAttempt(attempt)
-      this.give({
+      this.#end({
         type: 'bye',
         attempt,
         reason: String(data.reason),
@@ -192,10 +201,7 @@ export class Connection {
     const lagMs = this.#lag.of(event.at)
     if (epoch !== undefined && this.#deliver(event, epoch))
       this.give({ type: 'event', attempt, id: event.id, lagMs })
-    else {
-      this.#closeAttempt(attempt)
-      this.give({ type: 'gap', attempt })
-    }
+    else this.#end({ type: 'gap', attempt })
   }
 
   /** Lets an event through if it is the next. False if one before it is missing. */
@@ -207,7 +213,7 @@ export class Connection {
     return verdict !== 'gap'
   }
 
-  #takeAnswer(attempt: number, body: unknown): Input {
+  #takeAnswer(attempt: number, body: unknown, after: string | undefined): LastInput {
     const { cursor, events, has_more, reset } = body as Record<string, unknown>
     const at = parseCursor(String(cursor))
     const broken = { type: 'failed', attempt, fault: 'broken', reason: 'not the answer of a poll' } as const
@@ -217,10 +223,9 @@ export class Connection {
       return { type: 'bytes', attempt }
     }
     const [first] = events as InboxEvent[]
-    if (!this.#reading.isPlaced) {
-      const before = typeof first?.id === 'number' ? first.id - 1 : at.id
-      this.#reading.place(`${at.epoch}-${before}`)
-    }
+    const from = formatCursor({ ...at, id: typeof first?.id === 'number' ? first.id - 1 : at.id })
+    if (isElsewhere(after, from)) return elsewhere(attempt)
+    this.#reading.place(from)
     for (const event of events as InboxEvent[]) {
       if (event.id === null) this.#handlers.passing(event as unknown as PassingEvent)
       else if (!this.#deliver(event, at.epoch)) return broken
@@ -238,4 +243,13 @@ export class Connection {
     }
     this.#handlers.reset(reset).then(goOn, () => goOn(reset.cursor))
   }
+}
+
+/** A cache may answer another question than the one that was asked, and some boxes drop what is behind a "?". */
+function isElsewhere(after: string | undefined, from: string): boolean {
+  return parseCursor(after ?? '') !== undefined && after !== from
+}
+
+function elsewhere(attempt: number): LastInput {
+  return { type: 'failed', attempt, fault: 'refused', reason: 'not the answer to what was asked' }
 }

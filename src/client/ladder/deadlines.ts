@@ -1,3 +1,4 @@
+import { SLICE_MAX_MS } from '../../protocol/constants.ts'
 import { isStream } from './rungs.ts'
 import type { State } from './state.ts'
 import {
@@ -9,7 +10,6 @@ import {
   NEVER,
   SECOND_WRITE_MS,
   SILENCE_SLACK_MS,
-  SLICE_MS,
   STABLE_MS,
 } from './timing.ts'
 
@@ -60,7 +60,7 @@ function answerMs({ rtt }: State): number {
 export function greetingDueAt(state: State): number {
   const { stream } = state
   const limit = answerMs(state)
-  if (stream.rung === 'sse-slices') return stream.since + SLICE_MS + limit
+  if (stream.rung === 'sse-slices') return stream.since + SLICE_MAX_MS + limit
   if (stream.phase === 'greeted') return stream.heardAt + Math.max(SECOND_WRITE_MS, 2 * state.rtt)
   return Math.min(Math.max(stream.since, stream.heardAt) + limit, stream.since + 3 * limit)
 }
@@ -68,7 +68,7 @@ export function greetingDueAt(state: State): number {
 /** When a proven stream has been silent for too long. */
 export function silentAt(state: State): number {
   const { stream } = state
-  if (stream.rung === 'sse-slices') return stream.since + SLICE_MS + answerMs(state)
+  if (stream.rung === 'sse-slices') return stream.since + SLICE_MAX_MS + answerMs(state)
   return stream.heardAt + stream.heartbeatMs + Math.max(SILENCE_SLACK_MS, 2 * state.rtt)
 }
 

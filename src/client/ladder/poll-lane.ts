@@ -111,7 +111,8 @@ export function onPollFailure(draft: Draft, { fault, retryAfterMs, reason }: Fai
   if (!wasPatient) {
     state.hasUnconfirmedCut = false
     state.isDown = state.stream.phase !== 'proven'
-    if (fault === 'refused') state.isPosting = !state.isPosting
+    // Where a box drops the query the server waits as long as it likes.
+    if (fault === 'refused' || fault === 'late') state.isPosting = !state.isPosting
     state.reason = reason
   }
   state.limit = Math.max(1, Math.floor(state.limit / 4))

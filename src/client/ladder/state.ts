@@ -72,7 +72,7 @@ export type State = {
   pending: { weight: number; at: number } | undefined
   /** Since when events of the stream come late: polls are asked beside it to see whether they do. */
   suspectedAt: number | undefined
-  /** A box answered the last GET in the server's place: what can be is asked by POST, until that is refused. */
+  /** The last GET was answered by a box or not at all: what can be is asked by POST, until the same becomes of that. */
   isPosting: boolean
   /** Events that polls ask for. */
   limit: number

@@ -59,8 +59,6 @@ export const SAME_AGE_MS = 2_000
 /** Streams are not rotated more often than this; whatever cuts earlier makes the rung unfit. */
 export const SHORTEST_AGE_MS = 20_000
 
-/** A proven stream is compared with a poll after these, then every last one. */
-export const WITNESS_MS = [5_000, 30_000, 300_000]
 /** When something of our own was committed and the stream did not show it. */
 export const EXPECTED_MS = 1_500
 
@@ -80,8 +78,8 @@ export const LONGEST_BACKOFF_MS = 8_000
 export const MANY_FAILURES = 8
 export const PACE_MS = 4_000
 
-/** The server ends a slice at the latest after this. */
-export { SLICE_MAX_MS as SLICE_MS } from '../../protocol/constants.ts'
-
 /** A time that does not come. */
 export const NEVER = Number.POSITIVE_INFINITY
+
+/** A proven stream is compared with a poll after these, then every last one. */
+export const WITNESS_MS = [5_000, 30_000, 300_000]

@@ -213,3 +213,9 @@ export const noGets: Behaviour = () => (exchange) =>
   !isPost(exchange) && exchange.request.url?.includes('as=')
     ? exchange.say(403, 'text/html', '<h1>Blocked</h1>')
     : relay(exchange)
+
+/** Drops what stands behind the question mark. */
+export const noQueries: Behaviour = () => async (exchange) =>
+  exchange.pass(
+    await exchange.ask(isPost(exchange) ? {} : { path: exchange.request.url?.split('?')[0] ?? '/' }),
+  )
