@@ -139,6 +139,19 @@ describe.each<BrowserName>(['chromium', 'firefox'])('%s', (name) => {
     for (const { page } of left) await page.close()
   }, 90_000)
 
+  test('where Web Locks are forbidden, as in a sandboxed frame, each tab connects', async () => {
+    const { anna, token, conversation } = await pair()
+    const forbidden = `navigator.locks.request = async () => {
+      window.asked = (window.asked ?? 0) + 1
+      throw new DOMException('not here', 'SecurityError')
+    }`
+    const tab = await join(browser, gateway.url, token, forbidden)
+    await anna.send(conversation, 'one')
+    await until('the message', async () => (await tab.texts()).length === 1)
+    expect(await tab.page.evaluate('asked')).toBe(1)
+    await tab.page.close()
+  })
+
   test('where there are no Web Locks each tab connects, and beyond three they poll', async () => {
     const { anna, token, conversation } = await pair()
     const withoutLocks = `Object.defineProperty(navigator, 'locks', { value: undefined })`

@@ -1,5 +1,4 @@
-const FIRST_PAUSE_MS = 500
-const LONGEST_PAUSE_MS = 8_000
+import { FIRST_BACKOFF_MS, LONGEST_BACKOFF_MS } from './ladder/timing.ts'
 
 /** The pauses between tries of what is repeated until it is answered. */
 export class Patience {
@@ -15,7 +14,7 @@ export class Patience {
    * anything else may be cut short by `hurry`.
    */
   pause(tries: number, retryAfterMs?: number): Promise<void> {
-    const ceiling = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** tries)
+    const ceiling = Math.min(LONGEST_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** tries)
     const jitter = 50 + Math.random() * ceiling
     return new Promise((resolve) => {
       const wake = () => {

@@ -84,11 +84,13 @@ export class Tabs {
     // A request that steals may have no signal.
     const options = steal ? { steal } : { signal: waiting.signal }
     const held = () => (waiting.signal.aborted ? undefined : this.#lead())
-    // It rejects when it was given up or stolen: then another leads.
     navigator.locks.request(this.#name, options, held).then(
       () => {},
-      () => {
-        if (this.#waiting === waiting) this.#stepDown()
+      (error: DOMException) => {
+        // Locks are forbidden here, as in a sandboxed frame: each tab connects.
+        if (error.name !== 'AbortError') void held()
+        // It was given up or stolen: another leads.
+        else if (this.#waiting === waiting) this.#stepDown()
       },
     )
   }

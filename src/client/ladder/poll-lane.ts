@@ -110,7 +110,9 @@ export function onPollFailure(draft: Draft, { fault, retryAfterMs, reason }: Fai
   } else if (fault === 'late') state.rtt = Math.min(state.rtt * 2, SLOWEST_RTT_MS)
   if (!wasPatient) {
     state.hasUnconfirmedCut = false
-    state.isDown = state.stream.phase !== 'proven'
+    // New credentials, or a POST, may mend it at once.
+    const hasRemedy = poll.failures === 0 && (fault === 'auth' || fault === 'refused')
+    state.isDown = state.stream.phase !== 'proven' && !hasRemedy
     // Where a box drops the query the server waits as long as it likes.
     if (fault === 'refused' || fault === 'late') state.isPosting = !state.isPosting
     state.reason = reason

@@ -102,6 +102,28 @@ test('what a box refuses to a GET is asked by POST, and by GET again when that i
   expect(refuse('refused')).toContainEqual(expect.objectContaining({ rung: 'poll', isPost: false }))
 })
 
+test('what is not answered in time is asked by POST: a box may drop the query, and with it how long to wait', () => {
+  const machine = new Machine({ remembered: 'long-poll' })
+  const opened = machine.waitUntil(8_000).filter(({ type }) => type === 'open')
+  expect(opened[0]).toMatchObject({ isPost: true })
+})
+
+test.each(['auth', 'refused'] as const)(
+  'one poll that failed for %s is mended before it is called offline',
+  (fault) => {
+    const machine = new Machine({ remembered: 'long-poll' })
+    machine.answer(0, 50)
+    const failOnce = () => {
+      machine.waitUntil(machine.state.poll.until)
+      const { attempt } = machine.state.poll
+      return machine.give({ type: 'failed', attempt, fault, reason: '' }, machine.now + 10)
+    }
+    machine.waitUntil(100)
+    expect(failOnce()).toEqual([])
+    expect(failOnce()).toContainEqual(expect.objectContaining({ type: 'status', state: 'offline' }))
+  },
+)
+
 test('L3: a greeting alone proves nothing', () => {
   const machine = new Machine({ remembered: 'sse' })
   const { attempt } = machine.state.stream
