@@ -1,8 +1,6 @@
 import { parseJson } from './answers.ts'
-import { pause } from './pause.ts'
+import { Patience } from './patience.ts'
 import type { Requests } from './requests.ts'
-
-const RETRY_MS = 5_000
 
 /**
  * Whose inbox this is, so that what is kept here is never mistaken for another's: from the token if it is a JWT, else
@@ -14,7 +12,8 @@ export async function whoIsCalling(
   known: string | undefined,
 ): Promise<string> {
   if (known !== undefined) return known
-  for (;;) {
+  const patience = new Patience()
+  for (let tries = 0; ; tries += 1) {
     if (signal.aborted) throw new Error('closed')
     const token = await requests.credentials.token().catch(() => undefined)
     const subject = token === undefined ? undefined : subjectOf(token)
@@ -22,7 +21,7 @@ export async function whoIsCalling(
     const answer = await requests.json('/v1/users/me', undefined, { signal })
     const { id } = (answer.ok ? answer.body : {}) as { id?: unknown }
     if (typeof id === 'string') return id
-    await pause(RETRY_MS * (0.5 + Math.random()))
+    await patience.pause(tries, answer.ok ? undefined : answer.retryAfterMs)
   }
 }
 

@@ -5,6 +5,7 @@ import { blame, learnAge, onOverdue, oweEvent } from './evidence.ts'
 import { climb, planClimb, settle } from './rung-changes.ts'
 import {
   BACK_WITHIN_MS,
+  BRIDGE_GRACE_MS,
   CUT_PAUSE_MS,
   EXPECTED_MS,
   FAULTS,
@@ -89,6 +90,8 @@ export function onStreamFailure(draft: Draft, { fault, retryAfterMs, reason }: F
   if (isCut && (age >= STABLE_MS || hasBrought)) {
     // A stream that lived, or brought something before it was cut, is opened again nearly at once.
     if (age >= STABLE_MS) stream.cutAge = age
+    // What cuts young streams cuts the next one, too: polls carry at once.
+    else stream.lostAt = now - BRIDGE_GRACE_MS
     stream.failures = 0
     pauseUntil(draft, now + CUT_PAUSE_MS * draft.random())
     return
