@@ -57,6 +57,7 @@ describe.concurrent('P10: with its cursor a client loses and doubles nothing, th
     ['squid-scanner', 'sdk'],
     ['cutter', 'sdk'],
     ['slow-link', 'sdk'],
+    ['privoxy', 'page'],
   ])('%s, %s', async (name, by) => {
     expect(await travel(name, by)).toMatchObject({
       lost: { received: 0, sent: 0 },

@@ -7,7 +7,7 @@ import type { Findings, Journeys } from './report.ts'
 import { travellers } from './travellers/travellers.ts'
 
 /** So many boxes at the same time leave two cores quiet enough for lags to be the boxes'. */
-const AT_ONCE = 5
+const AT_ONCE = 4
 const STAGGER_MS = 3_000
 const PACE_MS = 100
 /** On a line of 50 kbit/s a message and its answer alone take 300 ms. */
