@@ -1,0 +1,49 @@
+/** What a browser's service worker is given, encrypted: the newest state, when it was sent. */
+export type PushPayload = {
+  type: 'message' | 'announcement' | 'read'
+  conversation_id: string | null
+  title: string
+  sender: string | null
+  /** The beginning of the text; null where the operator wants none, or there is no room for it. */
+  preview: string | null
+  unread_count: number
+  mention_count: number
+}
+
+/** A browser that wants to be woken: its `PushSubscription`, and whose it is. The endpoint is a secret. */
+export type PushTarget = {
+  user_id: string
+  device_id: string
+  endpoint: string
+  p256dh: string
+  auth: string
+  /** Whether this browser allows a push that shows nothing. */
+  silent: boolean
+}
+
+/** What became of one push at its push service. */
+export type PushOutcome =
+  | { type: 'accepted' }
+  /** 404, 410: the subscription has ended. */
+  | { type: 'gone' }
+  /** 429, 5xx, a time-out, a refused connection. `afterMs`: as `Retry-After` said. */
+  | { type: 'retry'; afterMs: number | undefined; reason: string }
+  /** 413. */
+  | { type: 'too_large' }
+  /** 401 and 403, which are about our keys, and what else a 4xx may be. */
+  | { type: 'rejected'; status: number; reason: string }
+
+/** RFC 8030: pushes of one `topic` replace each other at the push service; it keeps them for `ttlSeconds`. */
+export type PushOptions = {
+  topic: string | undefined
+  urgency: 'high' | 'normal' | 'low'
+  ttlSeconds: number
+}
+
+/** Hands one push to the push service of its target. Never rejects for what the service does. */
+export type SendPush = (
+  target: PushTarget,
+  payload: PushPayload,
+  options: PushOptions,
+  signal: AbortSignal,
+) => Promise<PushOutcome>
