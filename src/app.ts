@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import type { Resolver } from 'node:dns/promises'
 import { hostname } from 'node:os'
 import { type Logger, pino } from 'pino'
 import type { Config } from './config.ts'
@@ -25,6 +26,8 @@ import { Typing } from './live/typing.ts'
 import { locateDatabase } from './locate-database.ts'
 import { LEASE_MS } from './protocol/constants.ts'
 import type { Passing } from './protocol/passing.ts'
+import { EndpointGuard } from './push/endpoint-guard.ts'
+import { loadVapidKeys } from './push/vapid.ts'
 import { StartError } from './start-error.ts'
 import { startPresence } from './start-presence.ts'
 import { Acknowledgements } from './store/acknowledgements.ts'
@@ -39,6 +42,7 @@ import { Housekeeping } from './store/housekeeping.ts'
 import { InboxReader } from './store/inbox.ts'
 import { migrate } from './store/migrate.ts'
 import { readAudience } from './store/presence.ts'
+import { countForeignSubscriptions } from './store/push-subscriptions.ts'
 import { SearchIndexer } from './store/search/indexer.ts'
 import { Search } from './store/search/search.ts'
 import { sharedSecret } from './store/secrets.ts'
@@ -73,6 +77,8 @@ export type Overrides = {
   database?: DatabaseOptions
   /** How long a device's word holds that it is there. */
   leaseMs?: number
+  /** Who is asked for the names of push endpoints. */
+  resolver?: Resolver
   /** Whoever started it tells where it listens. */
   isWorker?: boolean
 }
@@ -89,6 +95,7 @@ export async function start(config: Config, overrides: Overrides = {}): Promise<
   const url = await server.listen(config)
   services.nodes.arrive(config.publicUrl ?? reachable(url))
   if (!overrides.isWorker) log.info(`Longwave ${version} is listening on ${url}`)
+  await reportForeignSubscriptions(services).catch((error) => log.warn({ err: error }, 'in the background'))
   const parts = stack.move()
   let ended: Promise<void> | undefined
   const drain = (hasty = false) => {
@@ -186,6 +193,14 @@ async function assemble(
     authenticator: new Authenticator({ tokens, devices, revocations, origins, provider, onSeen }),
     origins,
     limits: new Limits(config.rateLimits),
+    vapid: await loadVapidKeys(config, (name, make) => sharedSecret(database, name, make)),
+    endpointGuard: new EndpointGuard(
+      {
+        allowedHosts: config.pushAllowedHosts,
+        allowPrivate: config.pushAllowPrivate,
+      },
+      overrides.resolver,
+    ),
     broadcaster: stack.use(startBroadcaster({ database, announce, committer, onError: warn })),
     eraser: stack.use(startEraser(writer, warn)),
   }
@@ -203,6 +218,16 @@ async function openBus(
   stack: AsyncDisposableStack,
 ): Promise<Bus> {
   return nats ? stack.use(await NatsBus.open(nats, log, deployment)) : new LocalBus()
+}
+
+/** Says when browsers cannot be woken because the keys have changed. */
+async function reportForeignSubscriptions({ database, vapid, log }: Services): Promise<void> {
+  const count = await countForeignSubscriptions(database.sql, vapid.publicKey)
+  if (count === 0) return
+  log.warn(
+    `${count} push subscriptions were made with another VAPID key than the present ${vapid.publicKey}: ` +
+      'nothing is pushed to them until their browsers subscribe again, or the former key is set again',
+  )
 }
 
 async function drainServer(

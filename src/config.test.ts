@@ -1,6 +1,10 @@
 import { expect, test } from 'vitest'
 import { loadConfig } from './config.ts'
 
+// The example of RFC 8291.
+const PRIVATE_KEY = 'yfWPiYE-n46HLnH0KqZOF1fJJU3MYrct3AELtAQ-oRw'
+const PUBLIC_KEY = 'BP4z9KsN6nGRTbVYI_c7VJSPQTBtkgcy27mlmlMoZIIgDll6e3vCYLocInmYWAmS6TlzAC8wEqKK6PBru3jl7A8'
+
 test('the defaults of the protocol hold', () => {
   expect(loadConfig({})).toMatchObject({ port: 8080, host: '127.0.0.1', rateLimits: true, groupLimit: 100 })
 })
@@ -27,6 +31,25 @@ test.each([
   [{ AUTH_JWT_SECRET: 'secret'.repeat(9), AUTH_AUDIENCE: 'a' }, 'AUTH_ISSUER is not set'],
   [{ AUTH_JWKS_URL: 'https://id.example.org/keys', AUTH_ISSUER: 'i' }, 'AUTH_AUDIENCE is not set'],
   [{ AUTH_JWKS_URL: 'https://i.example', AUTH_JWT_SECRET: 'secret'.repeat(9) }, 'are both set'],
+  [{ VAPID_PRIVATE_KEY: 'secret' }, 'VAPID_PRIVATE_KEY must be a P-256 private key'],
+  [{ VAPID_PRIVATE_KEY: 'A'.repeat(43) }, 'VAPID_PRIVATE_KEY must be a P-256 private key'],
+  [{ VAPID_PRIVATE_KEY: PRIVATE_KEY }, 'VAPID_PUBLIC_KEY is not set but VAPID_PRIVATE_KEY is'],
+  [{ VAPID_PUBLIC_KEY: 'B' }, 'VAPID_PRIVATE_KEY is not set but VAPID_PUBLIC_KEY is'],
+  [
+    { VAPID_PUBLIC_KEY: 'B', VAPID_PRIVATE_KEY: PRIVATE_KEY },
+    `VAPID_PUBLIC_KEY is "B" but must be "${PUBLIC_KEY}" to go with VAPID_PRIVATE_KEY`,
+  ],
+  [
+    { VAPID_SUBJECT: 'admin@example.org' },
+    'VAPID_SUBJECT is "admin@example.org" but must be an address such as',
+  ],
+  [{ VAPID_SUBJECT: 'http://example.org' }, 'VAPID_SUBJECT is "http://example.org" but must be an address'],
+  [{ VAPID_SUBJECT: 'mailto:' }, 'VAPID_SUBJECT is "mailto:" but must be an address'],
+  [
+    { PUSH_ALLOWED_HOSTS: 'https://a.example' },
+    'PUSH_ALLOWED_HOSTS is "https://a.example" but must be hosts',
+  ],
+  [{ PUSH_ALLOWED_HOSTS: 'a.example,*' }, 'PUSH_ALLOWED_HOSTS is "a.example,*" but must be hosts such as'],
 ])('%j stops the start with one line that names the variable', (env, message) => {
   expect(() => loadConfig(env)).toThrow(message)
   expect(() => loadConfig(env)).not.toThrow(/\n|secret/)
@@ -40,6 +63,17 @@ test('an identity provider is its keys, issuer and audience', () => {
   const secret = 'x'.repeat(32)
   expect(loadConfig({ ...names, AUTH_JWT_SECRET: secret }).provider).toEqual({ ...provider, key: { secret } })
   expect(loadConfig({}).provider).toBeUndefined()
+})
+
+test('keys for pushes are a pair, and hosts are compared in lower case', () => {
+  const config = loadConfig({
+    VAPID_PUBLIC_KEY: PUBLIC_KEY,
+    VAPID_PRIVATE_KEY: PRIVATE_KEY,
+    VAPID_SUBJECT: 'mailto:admin@example.org',
+    PUSH_ALLOWED_HOSTS: 'Push.Example.org, *.example.net,a.example:8443',
+  })
+  expect(config).toMatchObject({ vapidPrivateKey: PRIVATE_KEY, vapidSubject: 'mailto:admin@example.org' })
+  expect(config.pushAllowedHosts).toEqual(['push.example.org', '*.example.net', 'a.example:8443'])
 })
 
 test('lists are split and trimmed', () => {

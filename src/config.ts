@@ -3,6 +3,7 @@ import { isIP } from 'node:net'
 import { resolve } from 'node:path'
 import { z } from 'zod'
 import type { NatsOptions } from './live/nats-bus.ts'
+import { publicKeyOf } from './push/p256.ts'
 import { StartError } from './start-error.ts'
 
 /** An address range such as 10.0.0.0/8. */
@@ -41,6 +42,14 @@ export type Config = {
   adminToken: string | undefined
   /** Without it only accounts of our own are known. */
   provider: ProviderConfig | undefined
+  /** Signs pushes; without it one is made and kept in the database. */
+  vapidPrivateKey: string | undefined
+  /** Whom push services write to: `mailto:` or `https:`. */
+  vapidSubject: string | undefined
+  /** Where pushes may go: `push.example.org`, `*.example.org`, `push.example.org:8443`; empty means anywhere. */
+  pushAllowedHosts: readonly string[]
+  /** Whether pushes may go to private addresses, and any port. */
+  pushAllowPrivate: boolean
   groupLimit: number
   retentionDays: number
   logLevel: 'debug' | 'info' | 'warn' | 'error' | 'silent'
@@ -114,6 +123,23 @@ const natsUrls = list
 
 const secret = z.string().min(32, { error: 'must have at least 32 characters, random ones' })
 
+const pushHost = z
+  .string()
+  .transform((text) => text.toLowerCase())
+  .refine((text) => /^(\*\.)?[a-z0-9-]+(\.[a-z0-9-]+)*(:\d{1,5})?$/.test(text), {
+    error: 'must be hosts such as push.example.org or *.example.org, with commas between them',
+  })
+
+const vapidPrivateKey = z.string().refine((text) => publicKeyOf(text) !== undefined, {
+  error: 'must be a P-256 private key: 32 bytes as base64url, 43 characters',
+})
+
+const vapidSubject = z
+  .string()
+  .refine((text) => /^(mailto:.+@|https:\/\/).+/.test(text) && URL.canParse(text), {
+    error: 'must be an address such as mailto:admin@example.org or https://example.org/contact',
+  })
+
 const environment = z.object({
   PORT: whole(0, 65_535).default(8080),
   HOST: z
@@ -152,6 +178,11 @@ const environment = z.object({
     })
     .optional(),
   AUTH_AUDIENCE: z.string().optional(),
+  VAPID_PUBLIC_KEY: z.string().optional(),
+  VAPID_PRIVATE_KEY: vapidPrivateKey.optional(),
+  VAPID_SUBJECT: vapidSubject.optional(),
+  PUSH_ALLOWED_HOSTS: list.pipe(z.array(pushHost)).default([]),
+  PUSH_ALLOW_PRIVATE: onOff.default(false),
   GROUP_LIMIT: whole(2, 1_000).default(100),
   INBOX_RETENTION_DAYS: whole(1, 3_650).default(30),
   LOG_LEVEL: z
@@ -173,7 +204,7 @@ export function loadConfig(env: NodeJS.ProcessEnv): Config {
   if (!parsed.success) {
     const issue = parsed.error.issues[0]
     const name = String(issue?.path[0])
-    const value = /^(TLS_|NATS_|DATABASE_URL|ADMIN_TOKEN|AUTH_JWT_SECRET)/.test(name)
+    const value = /^(TLS_|NATS_|DATABASE_URL|ADMIN_TOKEN|AUTH_JWT_SECRET|VAPID_PRIVATE_KEY)/.test(name)
       ? ''
       : ` is "${given[name]}" but`
     throw new StartError(`${name}${value} ${issue?.message}`)
@@ -203,6 +234,10 @@ export function loadConfig(env: NodeJS.ProcessEnv): Config {
     presence: set.PRESENCE,
     adminToken: set.ADMIN_TOKEN,
     provider: providerConfig(set),
+    vapidPrivateKey: vapidKey(set),
+    vapidSubject: set.VAPID_SUBJECT,
+    pushAllowedHosts: set.PUSH_ALLOWED_HOSTS,
+    pushAllowPrivate: set.PUSH_ALLOW_PRIVATE,
     groupLimit: set.GROUP_LIMIT,
     retentionDays: set.INBOX_RETENTION_DAYS,
     logLevel: set.LOG_LEVEL,
@@ -235,6 +270,24 @@ function providerConfig(set: z.output<typeof environment>): ProviderConfig | und
     )
   }
   return { issuer, audience, key }
+}
+
+/** The private key, if one is set. Throws StartError where only one half is, or the halves do not belong together. */
+function vapidKey(set: z.output<typeof environment>): string | undefined {
+  const { VAPID_PUBLIC_KEY: publicKey, VAPID_PRIVATE_KEY: privateKey } = set
+  if (publicKey === undefined && privateKey === undefined) return undefined
+  if (publicKey === undefined || privateKey === undefined) {
+    const [missing, present] = ['VAPID_PUBLIC_KEY', 'VAPID_PRIVATE_KEY']
+    const names = publicKey === undefined ? [missing, present] : [present, missing]
+    throw new StartError(`${names[0]} is not set but ${names[1]} is: set both, or neither to have them made`)
+  }
+  const fitting = publicKeyOf(privateKey)
+  if (publicKey !== fitting) {
+    throw new StartError(
+      `VAPID_PUBLIC_KEY is "${publicKey}" but must be "${fitting}" to go with VAPID_PRIVATE_KEY`,
+    )
+  }
+  return privateKey
 }
 
 /** Login and TLS are those of the first address that has them: all servers are one cluster. */

@@ -68,6 +68,7 @@ test.each([
   ['postgres', /^store\//],
   ['nats', /^live\/nats-bus\.ts$/],
   ['web-push', /^push\//],
+  ['ipaddr.js', /^push\/endpoint-guard\.ts$/],
   ['hono', /^http\//],
   ['jose', /^http\/auth\//],
 ])('%s has one door', (vendor, door) => {

@@ -9,6 +9,7 @@ import * as changes from './message-changes.ts'
 import * as messages from './messages.ts'
 import { getGateway } from './operations.ts'
 import * as presence from './presence.ts'
+import { deletePushSubscription, putPushSubscription } from './push-subscription.ts'
 import { searchMessages } from './search.ts'
 import type { Services } from './services.ts'
 import * as sessions from './sessions.ts'
@@ -59,6 +60,8 @@ export function apiRoutes(services: Services): Routes {
     ['GET', '/v1/search', searchMessages(services)],
 
     ['PUT', '/v1/devices/current/cursor', putCursor(services)],
+    ['PUT', '/v1/devices/current/push-subscription', putPushSubscription(services)],
+    ['DELETE', '/v1/devices/current/push-subscription', deletePushSubscription(services)],
     ['GET', '/v1/presence', presence.getPresence(services)],
     ['GET', '/v1/announcements', getAnnouncements(services)],
 

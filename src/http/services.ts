@@ -7,6 +7,8 @@ import type { Nodes } from '../live/nodes.ts'
 import type { Presence } from '../live/presence.ts'
 import type { Receipts } from '../live/receipts.ts'
 import type { Typing } from '../live/typing.ts'
+import type { EndpointGuard } from '../push/endpoint-guard.ts'
+import type { VapidKeys } from '../push/vapid.ts'
 import type { Acknowledgements } from '../store/acknowledgements.ts'
 import type { Background } from '../store/background.ts'
 import type { Committer } from '../store/committer.ts'
@@ -52,6 +54,8 @@ export type Services = {
   authenticator: Authenticator
   origins: Origins
   limits: Limits
+  vapid: VapidKeys
+  endpointGuard: EndpointGuard
   broadcaster: Background
   eraser: Background
 }

@@ -131,7 +131,7 @@ export const gateway = z.object({
   transports: z.array(z.string()),
   endpoints: z.array(z.string()),
   limits: z.record(z.string(), z.int()),
-  vapid_public_key: z.string().nullable(),
+  vapid_public_key: z.string(),
 })
 export const problem = z.object({
   type: z.string(),

@@ -35,6 +35,7 @@ export const PROBLEMS = {
   reply_not_found: [422, 'The message replied to does not exist'],
   too_many_reactions: [422, 'The message has too many reactions'],
   user_not_found: [422, 'There is no such user'],
+  push_endpoint_refused: [422, 'Nothing is pushed to this endpoint'],
   direct_conversation: [422, 'A direct conversation is between two'],
   rate_limited: [429, 'Too many requests'],
   internal: [500, 'Something went wrong here'],

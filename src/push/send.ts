@@ -1,0 +1,68 @@
+import { Agent } from 'node:https'
+import webPush from 'web-push'
+import { type EndpointGuard, EndpointRefused } from './endpoint-guard.ts'
+import { type PushRequest, post } from './post.ts'
+import type { PushOptions, PushPayload, PushTarget, SendPush } from './push.ts'
+import { toOutcome } from './push-answer.ts'
+import type { VapidSigner } from './vapid.ts'
+
+/** Push services have to take 4,096 bytes (RFC 8030, 7.2); room is left for those that do not. */
+const MAX_ENCRYPTED_BYTES = 3_072
+/** From resolving the name to the end of the answer. */
+const ANSWERED_WITHIN_MS = 10_000
+/** Connections that nobody uses are closed after so long. */
+const IDLE_MS = 60_000
+
+/** Encrypts pushes (RFC 8291), signs them (RFC 8292) and hands them to push services (RFC 8030). */
+export class PushSender implements Disposable {
+  readonly #signer: VapidSigner
+  readonly #guard: EndpointGuard
+  readonly #withinMs: number
+  /** Its connections are kept per origin; each is to an address that was checked when it was made. */
+  readonly #agent: Agent
+
+  constructor(signer: VapidSigner, guard: EndpointGuard, withinMs = ANSWERED_WITHIN_MS) {
+    this.#signer = signer
+    this.#guard = guard
+    this.#withinMs = withinMs
+    this.#agent = new Agent({ keepAlive: true, timeout: IDLE_MS, lookup: guard.lookup })
+  }
+
+  /**
+   * Sends one push. `too_large` also where it is known before sending; `rejected` with status 0 where the endpoint is
+   * refused here; `retry` where `signal` ends it. No outcome tells more of an endpoint than why it is refused.
+   */
+  readonly send: SendPush = async (target, payload, options, signal) => {
+    const giveUp = AbortSignal.any([signal, AbortSignal.timeout(this.#withinMs)])
+    try {
+      const request = this.#seal(this.#guard.parse(target.endpoint), target, payload, options)
+      if (request.body.length > MAX_ENCRYPTED_BYTES) return { type: 'too_large' }
+      return toOutcome(await post(request, this.#agent, giveUp))
+    } catch (error) {
+      if (error instanceof EndpointRefused) {
+        return { type: 'rejected', status: 0, reason: `the endpoint ${error.message}` }
+      }
+      const code = (error as NodeJS.ErrnoException).code
+      // What has no code comes from no network: it is a mistake of ours.
+      if (code === undefined) throw error
+      const stopped = signal.aborted ? 'given up' : 'no answer in time'
+      return { type: 'retry', afterMs: undefined, reason: giveUp.aborted ? stopped : code }
+    }
+  };
+
+  [Symbol.dispose](): void {
+    this.#agent.destroy()
+  }
+
+  #seal(url: URL, { p256dh, auth }: PushTarget, payload: PushPayload, options: PushOptions): PushRequest {
+    // The library only wants to see an endpoint; one that it does not know is in none of its errors.
+    const subscription = { endpoint: url.origin, keys: { p256dh, auth } }
+    const { headers, body } = webPush.generateRequestDetails(subscription, JSON.stringify(payload), {
+      TTL: options.ttlSeconds,
+      urgency: options.urgency,
+      ...(options.topic !== undefined && { topic: options.topic }),
+      headers: { Authorization: this.#signer.authorization(url.origin) },
+    })
+    return { url, headers, body }
+  }
+}
