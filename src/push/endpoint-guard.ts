@@ -4,7 +4,7 @@ import ipaddr from 'ipaddr.js'
 
 const RESOLVED_WITHIN_MS = 4_000
 
-/** Where pushes may go. `allowedHosts`: `push.example.org`, `*.example.org`, with `:port` where it is not 443; none means any. */
+/** Where pushes may go: anywhere public, or only to `push.example.org`, `*.example.org`, with `:port` unless it is 443. */
 export type EndpointRules = { allowedHosts: readonly string[]; allowPrivate: boolean }
 
 /** An endpoint that nothing is sent to. Its message says why and names neither path nor address. */
@@ -43,7 +43,10 @@ export class EndpointGuard {
     return url
   }
 
-  /** The same, and resolves its name: every address has to be public. Rejects with EndpointRefused, or an error of the resolver. */
+  /**
+   * The same, and resolves its name, of which every address has to be public. Rejects with EndpointRefused, or with an
+   * error of the resolver where nobody knows.
+   */
   async check(endpoint: string): Promise<URL> {
     const url = this.parse(endpoint)
     if (addressOf(url) !== undefined) return url
@@ -88,7 +91,7 @@ function addressOf(url: URL): string | undefined {
   return isIP(bare) === 0 ? undefined : bare
 }
 
-/** All that is given out of IPv6 for public use: outside it are forms that carry an IPv4 address, such as ::127.0.0.1. */
+/** All of IPv6 that is given out for public use: outside it are ways to write IPv4, such as ::127.0.0.1. */
 const GLOBAL_UNICAST = ipaddr.IPv6.parseCIDR('2000::/3')
 
 /** Only plain unicast: what has an IPv4 address inside (mapped, NAT64, 6to4, Teredo) may lead anywhere. */

@@ -15,7 +15,7 @@ export function publicKeyOf(privateKey: string): string | undefined {
   return pair.getPublicKey('base64url')
 }
 
-/** Whether a public key, as base64url, is a point of P-256: with another one the encryption would give our part away, or fail. */
+/** Whether a public key, as base64url, is a point of P-256: with another one encrypting would fail. */
 export function isPoint(publicKey: string): boolean {
   try {
     ECDH.convertKey(publicKey, CURVE, 'base64url')

@@ -6,7 +6,7 @@ export type PushAnswer = { status: number; retryAfter: string | undefined; body:
 const MAX_RETRY_AFTER_MS = 24 * 3_600_000
 const MAX_REASON_LENGTH = 200
 
-/** What an answer means (RFC 8030, 8292). Redirects are not followed: they would lead around the checks of the endpoint. */
+/** What an answer means (RFC 8030, 8292). A redirect is a refusal: followed, it would lead around the guard. */
 export function toOutcome({ status, retryAfter, body }: PushAnswer): PushOutcome {
   if (status >= 200 && status < 300) return { type: 'accepted' }
   if (status === 404 || status === 410) return { type: 'gone' }

@@ -2,7 +2,7 @@ import { Agent } from 'node:https'
 import webPush from 'web-push'
 import { type EndpointGuard, EndpointRefused } from './endpoint-guard.ts'
 import { type PushRequest, post } from './post.ts'
-import type { PushOptions, PushPayload, PushTarget, SendPush } from './push.ts'
+import type { PushOptions, PushOutcome, PushPayload, PushTarget, SendPush } from './push.ts'
 import { toOutcome } from './push-answer.ts'
 import type { VapidSigner } from './vapid.ts'
 
@@ -33,25 +33,30 @@ export class PushSender implements Disposable {
    * refused here; `retry` where `signal` ends it. No outcome tells more of an endpoint than why it is refused.
    */
   readonly send: SendPush = async (target, payload, options, signal) => {
-    const giveUp = AbortSignal.any([signal, AbortSignal.timeout(this.#withinMs)])
     try {
       const request = this.#seal(this.#guard.parse(target.endpoint), target, payload, options)
       if (request.body.length > MAX_ENCRYPTED_BYTES) return { type: 'too_large' }
-      return toOutcome(await post(request, this.#agent, giveUp))
+      return await this.#post(request, signal)
     } catch (error) {
-      if (error instanceof EndpointRefused) {
-        return { type: 'rejected', status: 0, reason: `the endpoint ${error.message}` }
-      }
-      const code = (error as NodeJS.ErrnoException).code
-      // What has no code comes from no network: it is a mistake of ours.
-      if (code === undefined) throw error
-      const stopped = signal.aborted ? 'given up' : 'no answer in time'
-      return { type: 'retry', afterMs: undefined, reason: giveUp.aborted ? stopped : code }
+      if (!(error instanceof EndpointRefused)) throw error
+      return { type: 'rejected', status: 0, reason: `the endpoint ${error.message}` }
     }
   };
 
   [Symbol.dispose](): void {
     this.#agent.destroy()
+  }
+
+  async #post(request: PushRequest, signal: AbortSignal): Promise<PushOutcome> {
+    const giveUp = AbortSignal.any([signal, AbortSignal.timeout(this.#withinMs)])
+    try {
+      return toOutcome(await post(request, this.#agent, giveUp))
+    } catch (error) {
+      if (error instanceof EndpointRefused) throw error
+      const { code = 'unknown' } = error as NodeJS.ErrnoException
+      const stopped = signal.aborted ? 'given up' : 'no answer in time'
+      return { type: 'retry', afterMs: undefined, reason: giveUp.aborted ? stopped : code }
+    }
   }
 
   #seal(url: URL, { p256dh, auth }: PushTarget, payload: PushPayload, options: PushOptions): PushRequest {

@@ -5,7 +5,6 @@ import { isIPv4 } from 'node:net'
 import ipaddr from 'ipaddr.js'
 
 const A = 1
-const AAAA = 28
 const NO_SUCH_NAME = 3
 
 /** What a name is said to resolve to: addresses, that there is no such name, or no answer at all. */
@@ -69,7 +68,7 @@ export class DnsServer implements AsyncDisposable {
   }
 }
 
-function record(type: typeof A | typeof AAAA | number, address: string): Buffer {
+function record(type: number, address: string): Buffer {
   const bytes = Buffer.from(ipaddr.parse(address).toByteArray())
   // The name of the question, the type, class IN, not to be kept.
   const head = Buffer.from([0xc0, 12, 0, type, 0, 1, 0, 0, 0, 0, 0, bytes.length])

@@ -1,6 +1,6 @@
 import { createDecipheriv, createECDH, createPublicKey, type ECDH, hkdfSync, verify } from 'node:crypto'
 
-/** What a browser and its push service do, written from the RFCs with nothing but node:crypto: a second opinion on the sender. */
+/** What a browser and its push service do, written from the RFCs with node:crypto alone: a second opinion. */
 
 /** A browser's half of a subscription. */
 export type Receiver = { pair: ECDH; auth: Buffer }
@@ -36,7 +36,7 @@ function derive(key: Buffer, salt: Buffer, info: Buffer, length: number): Buffer
   return Buffer.from(hkdfSync('sha256', key, salt, info, length))
 }
 
-/** RFC 8292: why a push service at `origin` does not let a push through that was asked to come from `publicKey`; nothing if it does. */
+/** RFC 8292: why a push service at `origin` refuses a push for a subscription with `publicKey`; nothing if it takes it. */
 export function vapidFlaw(header: string | undefined, origin: string, publicKey: string): string | undefined {
   const [, token = '', key = ''] = /^vapid t=([\w.-]+), ?k=([\w-]+)$/.exec(header ?? '') ?? []
   if (token === '') return 'no Authorization of the scheme vapid'
