@@ -10,6 +10,7 @@ import { Listeners } from './listeners.ts'
 import { meansOf } from './means.ts'
 import { Outbox, type OutboxItem, type SendOptions } from './outbox.ts'
 import { pause } from './pause.ts'
+import type { Push, PushOptions, PushState } from './push.ts'
 import { Reading } from './reading.ts'
 import { recallRung, rememberRung } from './remembered-rung.ts'
 import type { Fetch, Requests } from './requests.ts'
@@ -69,6 +70,7 @@ export class Chat {
   readonly #options: ConnectOptions
   #connection: Connection | undefined
   #tabs: Tabs | undefined
+  #push: Promise<Push> | undefined
   #status: Status = { state: 'connecting', transport: 'long-poll', reason: '', lagMs: 0 }
   /** How it stands with this tab's own connection, while it leads. */
   #own: LadderStatus = this.#status
@@ -128,6 +130,26 @@ export class Chat {
     return { ...this.#status, lagMs: this.#lag.ms }
   }
 
+  /**
+   * Wakes this device by Web Push while no page is open. Call it in a person's gesture, as the browser asks for
+   * permission, and again at each start while `pushState()` is `on`, when it asks nothing. Rejects with PushError.
+   */
+  enablePush(options: PushOptions = {}): Promise<void> {
+    // Before anything is awaited: else the gesture is over.
+    const permission = globalThis.Notification?.requestPermission()
+    return this.#loadPush().then((push) => push.enable(options, permission))
+  }
+
+  /** Ends push on this device and withdraws what is shown. */
+  async disablePush(options?: PushOptions): Promise<void> {
+    return (await this.#loadPush()).disable(options)
+  }
+
+  /** Whether push is on here; asks nobody. */
+  async pushState(options?: PushOptions): Promise<PushState> {
+    return (await this.#loadPush()).state(options)
+  }
+
   /** Ends everything. What is in the outbox stays there for the next time. */
   close(): void {
     this.#closing.abort()
@@ -135,6 +157,22 @@ export class Chat {
     this.#connection?.close()
     this.#lease.close()
     this.#outbox.close()
+  }
+
+  /** A module of its own: whoever has no push never loads it. */
+  #loadPush(): Promise<Push> {
+    this.#push ??= import('./push.ts').then(
+      ({ Push }) =>
+        new Push({
+          requests: this.requests,
+          onEvent: (listener) => this.on('event', listener),
+          signal: this.#closing.signal,
+        }),
+    )
+    this.#push.catch(() => {
+      this.#push = undefined
+    })
+    return this.#push
   }
 
   async #start(): Promise<void> {

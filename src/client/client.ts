@@ -6,6 +6,7 @@ export type { InboxEvent, PassingEvent, Reset } from './connection.ts'
 export { newKey } from './new-key.ts'
 export { type OutboxItem, SendError, type SendOptions } from './outbox.ts'
 export { Patience } from './patience.ts'
+export type { PushError, PushErrorCode, PushOptions, PushState } from './push.ts'
 export { requestsTo } from './requests-to.ts'
 export type { ClientStorage } from './storage.ts'
 

@@ -5,4 +5,4 @@ const DIST = new URL('../../dist/', import.meta.url)
 
 // `npm run build:client`: the package's module is the one that gateways serve as /client.js.
 await mkdir(DIST, { recursive: true })
-await writeFile(new URL('client.js', DIST), await bundle('client/client.ts'))
+for (const [name, text] of await bundle('client/client.ts', 'esm')) await writeFile(new URL(name, DIST), text)

@@ -1,3 +1,4 @@
+import { basename } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build, type Plugin } from 'esbuild'
 
@@ -28,18 +29,25 @@ const sharedClient: Plugin = {
   },
 }
 
-/** What a file below src/ comes to for browsers: one ES module, minified. */
-export async function bundle(name: string): Promise<string> {
+/**
+ * What a file below src/ comes to for browsers, minified: names and texts. What the SDK loads only when it is needed is a
+ * module of its own beside it, `client-….js`. A service worker is a plain script, which every browser takes and others may
+ * `importScripts`.
+ */
+export async function bundle(name: string, format: 'esm' | 'iife'): Promise<[string, string][]> {
   const { outputFiles } = await build({
     entryPoints: [fileURLToPath(new URL(name, SOURCE))],
     bundle: true,
     write: false,
-    format: 'esm',
+    outdir: '/',
+    format,
+    splitting: format === 'esm',
+    chunkNames: 'client-[name]',
     minify: true,
     ...(name.startsWith('client/') && { mangleProps: new RegExp(`^(${INTERNAL.join('|')})$`) }),
     target: 'es2022',
     logLevel: 'silent',
     plugins: [sharedClient],
   })
-  return outputFiles[0]?.text ?? ''
+  return outputFiles.map(({ path, text }) => [basename(path), text])
 }

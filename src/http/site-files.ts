@@ -14,12 +14,17 @@ const WEB = new URL('../web/', import.meta.url)
 export async function buildSite(services: Services): Promise<ReadonlyMap<string, SiteFile>> {
   const routes = apiRoutes(services)
   const openapi = JSON.stringify(openApiDocument(routes, services.version), null, 2)
-  const [page, client] = await Promise.all([bundle('web/page.ts'), bundle('client/client.ts')])
-  return new Map([
+  const [page, worker, client] = await Promise.all([
+    scripts('web/page.ts', 'esm'),
+    scripts('web/service-worker.ts', 'iife'),
+    scripts('client/client.ts', 'esm'),
+  ])
+  return new Map<string, SiteFile>([
     ['/', siteFile('text/html; charset=utf-8', await readWeb('index.html'))],
     ['/page.css', siteFile('text/css; charset=utf-8', await readWeb('page.css'))],
-    ['/page.js', siteFile('text/javascript; charset=utf-8', page)],
-    ['/client.js', { ...siteFile('text/javascript; charset=utf-8', client), isPublic: true }],
+    ...page,
+    ...worker,
+    ...client.map(([path, file]) => [path, { ...file, isPublic: true }] as const),
     ['/openapi.json', siteFile('application/json', openapi)],
     ['/docs', siteFile('text/html; charset=utf-8', docsPage(routes))],
     ['/docs/problems', siteFile('text/html; charset=utf-8', problemsPage())],
@@ -28,6 +33,12 @@ export async function buildSite(services: Services): Promise<ReadonlyMap<string,
 
 function readWeb(name: string): Promise<Buffer> {
   return readFile(new URL(name, WEB))
+}
+
+/** The scripts that a file comes to, by their paths. */
+async function scripts(name: string, format: 'esm' | 'iife'): Promise<[string, SiteFile][]> {
+  const files = await bundle(name, format)
+  return files.map(([path, text]) => [`/${path}`, siteFile('text/javascript; charset=utf-8', text)])
 }
 
 function siteFile(type: string, content: Buffer | string): SiteFile {

@@ -1,0 +1,140 @@
+import { messageOf, pushError, register, unregister } from './push-subscription.ts'
+import type { Requests } from './requests.ts'
+
+export type { PushError, PushErrorCode } from './push-subscription.ts'
+
+/** `denied`: only the person can change that, in the browser's settings of this site. */
+export type PushState = 'unsupported' | 'denied' | 'off' | 'on'
+
+export type PushOptions = {
+  /** The script of the service worker, of the page's origin, or its registration: `/service-worker.js` unless given. */
+  serviceWorker?: string | ServiceWorkerRegistration
+}
+
+type Heard = { type: string; conversation_id?: string; unread_count?: unknown }
+
+type Surroundings = {
+  requests: Requests
+  /** Calls back on each event of the inbox. */
+  onEvent(listener: (event: Heard) => void): void
+  /** Aborted when the client is closed. */
+  signal: AbortSignal
+}
+
+/** Web Push on this device. While it is on, what is read withdraws the notification of its conversation. */
+export class Push {
+  readonly #around: Surroundings
+  #registration: ServiceWorkerRegistration | undefined
+
+  constructor(around: Surroundings) {
+    this.#around = around
+    around.onEvent(({ type, conversation_id, unread_count }) => {
+      if (type === 'conversation.read' && unread_count === 0 && conversation_id !== undefined)
+        void this.#withdraw(conversation_id)
+    })
+    if (typeof document === 'undefined') return
+    const { signal } = around
+    document.addEventListener('visibilitychange', () => void this.#withdrawRead(), { signal })
+  }
+
+  /** `permission` is the answer of `Notification.requestPermission()`, called within the gesture. Rejects with PushError. */
+  async enable(
+    { serviceWorker = '/service-worker.js' }: PushOptions,
+    permission: Promise<NotificationPermission> | undefined,
+  ): Promise<void> {
+    if (!globalThis.isSecureContext)
+      throw pushError('insecure_context', 'Push needs https (or localhost): serve the page over it.')
+    if (!isSupported() || !permission)
+      throw pushError(
+        'unsupported',
+        'This browser has no push. On an iPhone a site must be on the home screen.',
+      )
+    const given = await permission
+    if (given === 'denied')
+      throw pushError('permission_denied', 'Notifications are blocked in the settings of this site.')
+    if (given !== 'granted')
+      throw pushError('permission_not_given', 'Nobody allowed notifications: ask within a click, and again.')
+    const registration = await install(serviceWorker)
+    await register(this.#around.requests, registration)
+    this.#registration = registration
+    await this.#withdrawRead()
+  }
+
+  async disable(options: PushOptions = {}): Promise<void> {
+    this.#registration = undefined
+    const registration = isSupported() ? await registrationOf(options) : undefined
+    if (registration) await unregister(this.#around.requests, registration)
+  }
+
+  /** Asks nobody. Call `enable` at each start while it is `on`: keys change, and so do subscriptions. */
+  async state(options: PushOptions = {}): Promise<PushState> {
+    if (!isSupported()) return 'unsupported'
+    if (Notification.permission === 'denied') return 'denied'
+    const registration = await registrationOf(options)
+    return (await registration?.pushManager.getSubscription()) ? 'on' : 'off'
+  }
+
+  async #withdraw(conversation: string): Promise<void> {
+    const shown = await this.#registration?.getNotifications({ tag: conversation })
+    for (const notification of shown ?? []) notification.close()
+  }
+
+  /** What was read while no page was open is still shown where a browser allows no silent push. */
+  async #withdrawRead(): Promise<void> {
+    if (document.visibilityState !== 'visible') return
+    for (const { data } of (await this.#registration?.getNotifications()) ?? []) {
+      const id = (data as { conversation_id?: string | null } | null)?.conversation_id
+      if (!id) continue
+      const answer = await this.#around.requests.json(`/v1/conversations/${id}`)
+      const isOver = answer.ok
+        ? (answer.body as { unread_count: number }).unread_count === 0
+        : answer.isOurs && answer.status === 404
+      if (isOver) await this.#withdraw(id)
+    }
+  }
+}
+
+function isSupported(): boolean {
+  return (
+    typeof window !== 'undefined' &&
+    'Notification' in window &&
+    'PushManager' in window &&
+    'serviceWorker' in navigator
+  )
+}
+
+async function registrationOf({
+  serviceWorker,
+}: PushOptions): Promise<ServiceWorkerRegistration | undefined> {
+  if (typeof serviceWorker === 'object') return serviceWorker
+  return navigator.serviceWorker.getRegistration(
+    serviceWorker && new URL('.', new URL(serviceWorker, location.href)),
+  )
+}
+
+/** Rejects unless the worker gets as far as being there for pushes. */
+async function install(
+  serviceWorker: string | ServiceWorkerRegistration,
+): Promise<ServiceWorkerRegistration> {
+  try {
+    if (typeof serviceWorker === 'object') return serviceWorker
+    const registration = await navigator.serviceWorker.register(serviceWorker)
+    await active(registration)
+    return registration
+  } catch (cause) {
+    throw pushError('no_service_worker', `The service worker does not start: ${messageOf(cause)}`, cause)
+  }
+}
+
+/** Without an active worker a browser refuses to subscribe. */
+async function active(registration: ServiceWorkerRegistration): Promise<void> {
+  const worker = registration.active ?? registration.waiting ?? registration.installing
+  await new Promise<void>((resolve, reject) => {
+    const look = () => {
+      if (registration.active) resolve()
+      else if (worker?.state === 'redundant') reject(new Error('it failed while it was installed'))
+    }
+    worker?.addEventListener('statechange', look)
+    look()
+  })
+}
