@@ -28,6 +28,15 @@ test('GET /client.js is one module of at most 12 KB gzipped, for pages of any or
   expect(text).toBe(await readFile(join(ROOT, 'dist/client.js'), 'utf8'))
 })
 
+test('what the client loads only for push is a module beside it, in the package too', async () => {
+  const [client, push] = await Promise.all(
+    ['/client.js', '/client-push.js'].map((path) => fetch(gateway.url + path)),
+  )
+  expect(await client?.text()).toContain('import("./client-push.js")')
+  expect(push?.headers.get('access-control-allow-origin')).toBe('*')
+  expect(await push?.text()).toBe(await readFile(join(ROOT, 'dist/client-push.js'), 'utf8'))
+})
+
 const PROGRAM = `
 import { connect } from 'longwave/client'
 const [url, token, conversation] = process.argv.slice(2)
@@ -59,11 +68,12 @@ test('a program imports longwave/client, sends, reads, and ends when it closes',
 
 test('its types are whole', async () => {
   const folder = await mkdtemp(join(ROOT, 'dist', 'types-'))
-  const program = `import { connect, type InboxEvent, SendError } from 'longwave/client'
+  const program = `import { connect, type InboxEvent, type PushError, SendError } from 'longwave/client'
 const chat = connect({ url: '', cookie: true })
 chat.on('event', (event: InboxEvent) => event.id.toFixed())
 chat.on('passing', ({ id, type, at }) => [id === null, type.length, at.length])
 chat.on('status', ({ transport, lagMs }) => [transport === 'sse-slices', lagMs.toFixed()])
+chat.enablePush({ serviceWorker: '/own.js' }).catch(({ code }: PushError) => code === 'no_vapid_key')
 // @ts-expect-error: there is no such event
 chat.on('events', () => {})
 export const message: Promise<{ seq: number }> = chat.send('id', 'text')

@@ -5,7 +5,7 @@ import { useGateway } from './support/suite.ts'
 
 const { gateway } = useGateway()
 
-test.each(['/', '/page.js', '/page.css', '/client.js'])(
+test.each(['/', '/page.js', '/service-worker.js', '/page.css', '/client.js'])(
   '%s comes through scanners that stall on large answers, small on the wire and once',
   async (path) => {
     const answer = await fetch(gateway.url + path)

@@ -39,10 +39,15 @@ export async function register(requests: Requests, registration: ServiceWorkerRe
 
 /** Ends the subscription, here first: from then on nothing arrives, whether or not the gateway can be told. */
 export async function unregister(requests: Requests, registration: ServiceWorkerRegistration): Promise<void> {
+  await unsubscribe(registration)
+  await requests.json(`${PATH}?_method=DELETE`, {})
+}
+
+/** Ends the subscription in the browser and withdraws what is shown; the gateway learns of it by its next push. */
+export async function unsubscribe(registration: ServiceWorkerRegistration): Promise<void> {
   const subscription = await registration.pushManager.getSubscription()
   await subscription?.unsubscribe()
   for (const notification of await registration.getNotifications()) notification.close()
-  await requests.json(`${PATH}?_method=DELETE`, {})
 }
 
 async function vapidKey(requests: Requests): Promise<string> {

@@ -1,14 +1,6 @@
-/** What a browser's service worker is given, encrypted: the newest state, when it was sent. */
-export type PushPayload = {
-  type: 'message' | 'announcement' | 'read'
-  conversation_id: string | null
-  title: string
-  sender: string | null
-  /** The beginning of the text; null where the operator wants none, or there is no room for it. */
-  preview: string | null
-  unread_count: number
-  mention_count: number
-}
+import type { PushPayload } from '../protocol/push-payload.ts'
+
+export type { PushPayload }
 
 /** A browser that wants to be woken: its `PushSubscription`, and whose it is. The endpoint is a secret. */
 export type PushTarget = {

@@ -13,6 +13,7 @@ import type { AnnouncementEvent, InboxEvent, PassingWireEvent } from './inbox-ev
 import { patience } from './insist.ts'
 import { Members } from './members.ts'
 import { messageSearch, showMessage } from './message-search.ts'
+import { notifications } from './notifications.ts'
 import { People } from './people.ts'
 import { Presences } from './presences.ts'
 import { Receipts } from './receipts.ts'
@@ -199,7 +200,11 @@ export class ChatPage {
       },
       onPick: (message) => void this.#goTo(message.conversation_id, message.seq),
     })
-    find('sign-out', HTMLButtonElement).addEventListener('click', () => void this.#signOut(chat.outbox))
+    notifications(chat, (id) => {
+      this.#conversations.want(id)
+      location.hash = id
+    })
+    find('sign-out', HTMLButtonElement).addEventListener('click', () => void this.#signOut(chat))
     addEventListener('hashchange', () => {
       this.#changed()
       // On a phone this would open the keyboard over what is to be read.
@@ -212,11 +217,13 @@ export class ChatPage {
     addEventListener(REFUSED, () => void this.#verifyAccount())
   }
 
-  async #signOut(outbox: Chat['outbox']): Promise<void> {
+  async #signOut(chat: Chat): Promise<void> {
+    const { outbox } = chat
     const unsent = outbox.items.length
     if (unsent > 0 && !confirm(`Not sent yet: ${unsent}. Sign out and discard?`)) return
     this.#isSigningOut = true
     try {
+      await chat.disablePush()
       await signOut(async () => {
         forgetDrafts(this.#me.id)
         await Promise.all(outbox.items.map(({ key }) => outbox.discard(key)))

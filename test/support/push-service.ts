@@ -1,16 +1,12 @@
 import { randomBytes } from 'node:crypto'
-import { readFileSync } from 'node:fs'
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http'
 import { createServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { buffer } from 'node:stream/consumers'
-import { getCACertificates, setDefaultCACertificates } from 'node:tls'
 import { fileURLToPath } from 'node:url'
 import type { PushPayload } from '../../src/push/push.ts'
 import { decrypt, newReceiver, type Receiver, vapidFlaw } from './push-crypto.ts'
-
-const file = (name: string) => readFileSync(new URL(name, import.meta.url), 'utf8')
-const cert = file('localhost.crt')
+import { trustedLocalhost } from './trusted-localhost.ts'
 
 /** A push as it came in, whether it was accepted or not. */
 export type ReceivedPush = {
@@ -58,7 +54,7 @@ export class PushService implements AsyncDisposable {
   static readonly environment = {
     NODE_EXTRA_CA_CERTS: fileURLToPath(new URL('localhost.crt', import.meta.url)),
   }
-  readonly #server = createServer({ cert, key: file('localhost.key') })
+  readonly #server = createServer(trustedLocalhost())
   readonly #browsers = new Map<string, SubscribedBrowser>()
   #connections = 0
   /** What was asked of it against an RFC, and what was asked for that it knows nothing of. */
@@ -74,8 +70,6 @@ export class PushService implements AsyncDisposable {
 
   /** From then on this thread trusts its certificate. */
   static async start(host = '127.0.0.1'): Promise<PushService> {
-    const trusted = getCACertificates('default')
-    if (!trusted.includes(cert)) setDefaultCACertificates([...trusted, cert])
     const service = new PushService()
     await new Promise<void>((resolve) => service.#server.listen(0, host, resolve))
     return service

@@ -1,0 +1,250 @@
+import type { Page } from 'puppeteer-core'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import type { PushPayload } from '../src/protocol/push-payload.ts'
+import { find, openBrowser, openWindow, signUp, untilTexts } from './support/browser.ts'
+import { call, Person } from './support/person.ts'
+import { PushFirefox } from './support/push-firefox.ts'
+import { PushingGateway } from './support/pushing-gateway.ts'
+import { until } from './support/wait.ts'
+import { WebPushService } from './support/web-push-service.ts'
+
+let gateway: PushingGateway
+let service: WebPushService
+
+beforeAll(async () => {
+  gateway = await PushingGateway.start()
+  service = await WebPushService.start()
+})
+
+afterAll(async () => {
+  await service?.[Symbol.asyncDispose]()
+  await gateway?.[Symbol.asyncDispose]()
+})
+
+const SWITCH = '#notifications:not([hidden]):not([disabled])'
+let names = 0
+
+/** Signs up in the page and turns notifications on with its switch; somebody else has written to them. */
+async function subscribed(firefox: PushFirefox) {
+  const username = `reader-${names++}`
+  const page = await firefox.page(gateway.url)
+  await signUp(page, username)
+  await turn(page, 'on')
+  const body = { username, password: 'correct horse' }
+  const elsewhere = new Person(
+    gateway.url,
+    (await call<Person['session']>(gateway.url, 'POST', '/v1/sessions', { body })).body,
+  )
+  const anna = await Person.signUp(gateway.url)
+  const conversation = await anna.direct(elsewhere)
+  await anna.send(conversation, 'hello')
+  await page.waitForSelector('[data-testid=conversation]')
+  const message: PushPayload = {
+    type: 'message',
+    conversation_id: conversation,
+    title: 'Anna',
+    sender: 'Anna',
+    preview: 'hello',
+    unread_count: 1,
+    mention_count: 0,
+  }
+  const subscription = () => gateway.subscription(elsewhere.id)
+  /** Whatever it says differently, to the subscription that there is. */
+  const push = async (changes: Partial<PushPayload> = {}) =>
+    expect(await gateway.push(await subscription(), { ...message, ...changes })).toBe('accepted')
+  return { page, elsewhere, conversation, message, push, subscription }
+}
+
+async function turn(page: Page, state: 'on' | 'off'): Promise<void> {
+  await page.waitForSelector(SWITCH)
+  await page.locator('#notifications').click()
+  await page.waitForSelector(`${SWITCH}[data-state=${state}]`)
+}
+
+/** Every page but an empty one is closed. */
+async function away(firefox: PushFirefox, page: Page): Promise<void> {
+  await firefox.page('about:blank')
+  await page.close()
+}
+
+test('a push is shown though no page is open, grouped by conversation, and withdrawn when it is read elsewhere', {
+  timeout: 90_000,
+}, async () => {
+  await using firefox = await PushFirefox.open(service)
+  const { page, push } = await subscribed(firefox)
+  await away(firefox, page)
+  await push()
+  await firefox.untilShown(['Anna: hello'])
+  await push({ preview: 'are you there?', unread_count: 2 })
+  await firefox.untilShown(['Anna: are you there?\n2 unread'])
+
+  await firefox.restart()
+  await push({ preview: 'hello?', unread_count: 3, mention_count: 1 })
+  await firefox.untilShown(['Anna: hello?\n3 unread, you were mentioned'])
+  await push({ type: 'read', preview: null, unread_count: 0 })
+  await firefox.untilShown([])
+})
+
+test('announcements, texts left out and what cannot be read are shown too', { timeout: 90_000 }, async () => {
+  await using firefox = await PushFirefox.open(service)
+  const { page, push } = await subscribed(firefox)
+  await away(firefox, page)
+  const pushes: [Partial<PushPayload>, string][] = [
+    [{ title: 'Sailing', preview: null }, 'Sailing: Anna: New message'],
+    [{ conversation_id: null }, 'Longwave: There is something new.'],
+    [{ type: 'of tomorrow' as 'message' }, 'Longwave: There is something new.'],
+  ]
+  for (const [payload, shown] of pushes) {
+    await push(payload)
+    await until(shown, async () => (await firefox.shown().catch(() => [] as string[])).includes(shown))
+  }
+  const announcement = { type: 'announcement', conversation_id: null, title: 'Longwave' } as const
+  for (const preview of ['we move', 'we move', 'moved']) await push({ ...announcement, preview })
+  const announced = async () =>
+    (await firefox.shown().catch(() => [])).filter((text) => text.includes('move'))
+  await until('both', async () => (await announced()).length === 2)
+  expect(await announced()).toEqual(['Longwave: we move', 'Longwave: moved'])
+})
+
+test('a click opens the conversation: in the page that is there, else in a new one', {
+  timeout: 90_000,
+}, async () => {
+  await using firefox = await PushFirefox.open(service)
+  const { page, push, conversation } = await subscribed(firefox)
+  const address = `${gateway.url}/#${conversation}`
+  await push()
+  await firefox.untilShown(['Anna: hello'])
+  await firefox.clickNotification()
+  await until('the conversation', () => page.url() === address)
+  await untilTexts(page, '[data-testid=message-text]', ['hello'])
+
+  await away(firefox, page)
+  await push()
+  await firefox.untilShown(['Anna: hello'])
+  await firefox.clickNotification()
+  await until('a page on it', async () => (await firefox.addresses()).includes(address))
+  await firefox.untilShown([])
+})
+
+test('an open page withdraws what is read on another device, and at its start what was read meanwhile', {
+  timeout: 90_000,
+}, async () => {
+  await using firefox = await PushFirefox.open(service)
+  const { page, push, conversation, elsewhere } = await subscribed(firefox)
+  const unread = { conversation_id: crypto.randomUUID(), title: 'Ben', sender: 'Ben' }
+  await push()
+  await firefox.untilShown(['Anna: hello'])
+  await elsewhere.call('PUT', `/v1/conversations/${conversation}/read`, { seq: 1 })
+  await firefox.untilShown([])
+
+  await away(firefox, page)
+  await push()
+  await push(unread)
+  await until('both', async () => (await firefox.shown().catch(() => [])).length === 2)
+  await firefox.page(gateway.url)
+  await firefox.untilShown([])
+})
+
+test('a subscription that the push service ends is made anew, without a page', {
+  timeout: 90_000,
+}, async () => {
+  await using firefox = await PushFirefox.open(service)
+  const { page, push, message, subscription } = await subscribed(firefox)
+  const former = await subscription()
+  await away(firefox, page)
+  service.rotate()
+  await until('another', async () => (await subscription())?.endpoint !== former?.endpoint)
+  expect(await gateway.push(former, message)).toBe('gone')
+  await push()
+  await firefox.untilShown(['Anna: hello'])
+})
+
+test('a gateway with another key is subscribed to anew by the next page', { timeout: 90_000 }, async () => {
+  await using firefox = await PushFirefox.open(service)
+  const { page, push, subscription } = await subscribed(firefox)
+  const former = await subscription()
+  await gateway.changeKey()
+  await page.reload()
+  await until('another', async () => (await subscription())?.endpoint !== former?.endpoint)
+  await push()
+  await firefox.untilShown(['Anna: hello'])
+})
+
+test('Firefox allows as many silent pushes after a visit as it has quota, and then ends the subscription', {
+  timeout: 90_000,
+}, async () => {
+  await using firefox = await PushFirefox.open(service, {
+    'dom.push.maxQuotaPerSubscription': 3,
+    'dom.push.quotaUpdateDelay': 100,
+  })
+  const { page, push, subscription } = await subscribed(firefox)
+  const { endpoint = '' } = (await subscription()) ?? {}
+  await away(firefox, page)
+  // What is on screen when the quota is looked at costs nothing.
+  for (const preview of ['one', 'two', 'three', 'four']) {
+    await push({ preview })
+    await firefox.untilShown([`Anna: ${preview}`])
+    await firefox.untilQuota(3)
+  }
+  for (const left of [2, 1]) {
+    await push({ type: 'read' })
+    await firefox.untilQuota(left)
+  }
+  expect(service.endpoints).toContain(endpoint)
+  await push({ type: 'read' })
+  await until('the end', () => !service.endpoints.includes(endpoint))
+})
+
+test('turned off or signed out, nothing is subscribed and nothing is shown any more', {
+  timeout: 90_000,
+}, async () => {
+  await using firefox = await PushFirefox.open(service)
+  const { page, push, message, subscription } = await subscribed(firefox)
+  const first = await subscription()
+  await push()
+  await firefox.untilShown(['Anna: hello'])
+  await turn(page, 'off')
+  await firefox.untilShown([])
+  expect(await subscription()).toBeUndefined()
+  expect(await gateway.push(first, message)).toBe('gone')
+
+  await turn(page, 'on')
+  const second = await subscription()
+  await page.locator('#sign-out').click()
+  await page.waitForSelector('#sign-in:not([hidden])')
+  expect(await subscription()).toBeUndefined()
+  expect(await gateway.push(second, message)).toBe('gone')
+  await firefox.untilShown([])
+})
+
+test('a session that ends without a word leaves no subscription in the browser', {
+  timeout: 90_000,
+}, async () => {
+  await using firefox = await PushFirefox.open(service)
+  const { page, push, message, elsewhere, subscription } = await subscribed(firefox)
+  const former = await subscription()
+  await push()
+  await firefox.untilShown(['Anna: hello'])
+  await elsewhere.call('DELETE', `/v1/sessions/${former?.device_id}`)
+  await page.waitForSelector('#sign-in:not([hidden])')
+  expect(await subscription()).toBeUndefined()
+  await firefox.untilShown([])
+  await until('the end', async () => (await gateway.push(former, message)) === 'gone')
+})
+
+test('where a browser cannot subscribe the page says why and goes on', { timeout: 60_000 }, async () => {
+  await using chromium = await openBrowser()
+  const page = await openWindow(chromium, gateway.url)
+  await page.browserContext().overridePermissions(gateway.url, ['notifications'])
+  await page.reload()
+  await signUp(page, 'no-push')
+  await page.waitForSelector(SWITCH)
+  await page.locator('#notifications').click()
+  const trouble = () => page.$eval('#chat-error', (element) => element.textContent)
+  await until('words', trouble)
+  expect(await trouble()).toMatch(/^This browser could not subscribe: /)
+  expect(await page.$eval('#notifications', (element) => element.getAttribute('data-state'))).toBe('off')
+  const other = await Person.signUp(gateway.url, 'no-push-either')
+  await find(page, 'no-push-e')
+  expect(other.id).toBeTruthy()
+})
