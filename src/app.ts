@@ -27,9 +27,11 @@ import { locateDatabase } from './locate-database.ts'
 import { LEASE_MS } from './protocol/constants.ts'
 import type { Passing } from './protocol/passing.ts'
 import { EndpointGuard } from './push/endpoint-guard.ts'
+import type { SendPush } from './push/push.ts'
 import { loadVapidKeys } from './push/vapid.ts'
 import { StartError } from './start-error.ts'
 import { startPresence } from './start-presence.ts'
+import { startPush } from './start-push.ts'
 import { Acknowledgements } from './store/acknowledgements.ts'
 import { startBroadcaster } from './store/broadcaster.ts'
 import { Clock } from './store/clock.ts'
@@ -79,6 +81,8 @@ export type Overrides = {
   leaseMs?: number
   /** Who is asked for the names of push endpoints. */
   resolver?: Resolver
+  /** Who hands pushes to push services, and how soon a node that says nothing is taken for dead. */
+  push?: { send: SendPush; staleMs?: number; graceMs?: number }
   /** Whoever started it tells where it listens. */
   isWorker?: boolean
 }
@@ -138,7 +142,13 @@ async function assemble(
   const node = `${hostname()}-${process.pid}-${randomBytes(2).toString('hex')}`
   const delivery = stack.use(new Delivery(node, now))
   const nodes = stack.use(new Nodes(bus, { node, deployment }, () => delivery.load))
-  const tell: Announce = (announcement) => bus.announce(announcement, nodes.others)
+  const push =
+    overrides.push &&
+    (await startPush({ ...{ database, node, now, log, ...config.push }, ...overrides.push }, stack))
+  const tell: Announce = (announcement) => {
+    bus.announce(announcement, nodes.others)
+    push?.take(announcement)
+  }
   const announce = overrides.announce?.(tell) ?? tell
   const inbox = new InboxReader(database)
   const hub = stack.use(new Hub(bus, inbox, warn))
@@ -179,9 +189,11 @@ async function assemble(
     search,
     acknowledgements,
     hub,
-    presence: config.presence
-      ? startPresence({ database, bus, deployment, nodes, hub, leaseMs }, warn, stack)
-      : undefined,
+    presence: startPresence(
+      { database, bus, deployment, nodes, hub, leaseMs, isShown: config.presence },
+      warn,
+      stack,
+    ),
     typing: new Typing(audience, pass, now),
     receipts: stack.use(new Receipts(pass, now)),
     delivery,

@@ -50,6 +50,8 @@ export type Config = {
   pushAllowedHosts: readonly string[]
   /** Whether pushes may go to private addresses, and any port. */
   pushAllowPrivate: boolean
+  /** Whoever has not received something for so long is away; whether a push shows the text. */
+  push: { graceMs: number; previews: boolean }
   groupLimit: number
   retentionDays: number
   logLevel: 'debug' | 'info' | 'warn' | 'error' | 'silent'
@@ -183,6 +185,8 @@ const environment = z.object({
   VAPID_SUBJECT: vapidSubject.optional(),
   PUSH_ALLOWED_HOSTS: list.pipe(z.array(pushHost)).default([]),
   PUSH_ALLOW_PRIVATE: onOff.default(false),
+  PUSH_GRACE_SECONDS: whole(0, 600).default(5),
+  PUSH_PREVIEWS: onOff.default(true),
   GROUP_LIMIT: whole(2, 1_000).default(100),
   INBOX_RETENTION_DAYS: whole(1, 3_650).default(30),
   LOG_LEVEL: z
@@ -238,6 +242,7 @@ export function loadConfig(env: NodeJS.ProcessEnv): Config {
     vapidSubject: set.VAPID_SUBJECT,
     pushAllowedHosts: set.PUSH_ALLOWED_HOSTS,
     pushAllowPrivate: set.PUSH_ALLOW_PRIVATE,
+    push: { graceMs: set.PUSH_GRACE_SECONDS * 1_000, previews: set.PUSH_PREVIEWS },
     groupLimit: set.GROUP_LIMIT,
     retentionDays: set.INBOX_RETENTION_DAYS,
     logLevel: set.LOG_LEVEL,

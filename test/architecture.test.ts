@@ -27,7 +27,8 @@ function breaking(from: (file: string) => boolean, to: RegExp): string[] {
 }
 
 const within = (room: string) => (file: string) => file.startsWith(`${room}/`)
-const OURS = /^(http|store|live|delivery|push|client|web|app|config|main|start-error|start-presence)\b/
+const OURS =
+  /^(http|store|live|delivery|push|client|web|app|config|main|start-error|start-presence|start-push)\b/
 
 test('it finds the imports at all', () => {
   expect(arrows).toContainEqual({ from: 'main.ts', to: 'app.ts' })
@@ -55,9 +56,10 @@ test('web/ takes of client/ only what /client.js gives to every page', () => {
 })
 
 test('store/ and live/ never import each other; live/ and delivery/ know neither HTTP routes nor SQL', () => {
-  expect(breaking(within('store'), /^(live|delivery|http)\//)).toEqual([])
+  expect(breaking(within('store'), /^(live|delivery|http|push)\//)).toEqual([])
   expect(breaking(within('live'), /^(store|delivery|http)\//)).toEqual([])
   expect(breaking(within('delivery'), /^(store|http)\//)).toEqual([])
+  expect(breaking(within('push'), /^(live|delivery|http)\//)).toEqual([])
 })
 
 test('nothing imports http/ but app.ts', () => {
@@ -69,6 +71,7 @@ test.each([
   ['nats', /^live\/nats-bus\.ts$/],
   ['web-push', /^push\//],
   ['ipaddr.js', /^push\/endpoint-guard\.ts$/],
+  ['pg-boss', /^store\/turn-queue\.ts$/],
   ['hono', /^http\//],
   ['jose', /^http\/auth\//],
 ])('%s has one door', (vendor, door) => {

@@ -25,7 +25,7 @@ export const putCursor = (services: Services) =>
         )
       }
       const { user_id, device_id } = caller
-      services.presence?.renew({ user_id, device_id }, body.active ?? null)
+      services.presence.renew({ user_id, device_id }, body.active ?? null)
       await services.acknowledgements.record({
         user_id,
         device_id,

@@ -84,8 +84,8 @@ function dispose(feed: Feed): void {
 
 /** Whoever reads is there, until the answer has ended or the connection has. */
 function beThere({ presence }: Services, response: ServerResponse, { user_id, device_id }: Caller): void {
-  const visit = presence?.arrive({ user_id, device_id })
-  if (visit) response.once('close', () => visit[Symbol.dispose]())
+  const visit = presence.arrive({ user_id, device_id })
+  response.once('close', () => visit[Symbol.dispose]())
 }
 
 /** Whoever was signed out before the feed could be told of it, while it was being opened. */

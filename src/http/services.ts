@@ -43,8 +43,7 @@ export type Services = {
   bus: Bus
   nodes: Nodes
   hub: Hub
-  /** Left out where the operator wants none. */
-  presence: Presence | undefined
+  presence: Presence
   typing: Typing
   receipts: Receipts
   delivery: Delivery

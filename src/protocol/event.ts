@@ -27,10 +27,15 @@ export type Announcement = {
   readonly ids: readonly number[]
   readonly database_epoch: string
   readonly body: EventBody
+  /** What may wake people who are away; not carried to other nodes. */
+  readonly news?: News | undefined
 }
 
+/** `about`: the conversation or the announcement; `by` needs no waking. */
+type News = { readonly about: string; readonly seq: number; readonly by: string | null }
+
 /** An announcement as it comes from another node: its body is left out where it is too large to carry. */
-export type HintsForMany = Omit<Announcement, 'body'> & Pick<Hint, 'body'>
+export type HintsForMany = Omit<Announcement, 'body' | 'news'> & Pick<Hint, 'body'>
 
 export type EventFields = {
   type: EventType

@@ -66,7 +66,10 @@ async function writeAll(sql: Sql, batch: Acknowledgement[], leaseSpan: string): 
       cursor_epoch = g.epoch,
       last_seen_at = greatest(d.last_seen_at, now()),
       lease_until = CASE WHEN g.leases THEN now() + ${leaseSpan}::interval ELSE d.lease_until END,
-      active = coalesce(g.active, d.active)
+      active = coalesce(g.active, d.active),
+      attended_id = CASE WHEN NOT coalesce(g.active, d.active, true) THEN d.attended_id
+        WHEN d.attended_epoch = g.epoch THEN greatest(d.attended_id, g.id) ELSE g.id END,
+      attended_epoch = CASE WHEN coalesce(g.active, d.active, true) THEN g.epoch ELSE d.attended_epoch END
     FROM (
       SELECT g.* FROM unnest(${batch.map((each) => each.user_id)}::text[], ${batch.map((each) => each.device_id)}::text[],
       ${batch.map((each) => each.cursor.epoch)}::text[], ${batch.map((each) => each.cursor.id)}::bigint[],

@@ -62,5 +62,5 @@ function tell(chunk: Chunk, announce: Announce): void {
   if (!recipients || !ids || !event_at) return
   const { broadcast_id: announcement_id, content: text } = chunk
   const body = encodeEvent({ type: 'announcement', at: event_at.toISOString(), announcement_id, text })
-  announce({ recipients, ids, database_epoch, body })
+  announce({ recipients, ids, database_epoch, body, news: { about: announcement_id, seq: 0, by: null } })
 }

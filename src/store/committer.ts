@@ -242,7 +242,9 @@ export class Committer {
     const { conversation_id, created_at } = message
     const body = encodeEvent({ type: 'message.created', at: created_at, conversation_id, message })
     const { database_epoch } = row
-    this.#announce({ recipients, ids: row.inbox_ids ?? [], database_epoch, body })
+    const news =
+      message.sender_id === null ? undefined : { about: conversation_id, seq, by: message.sender_id }
+    this.#announce({ recipients, ids: row.inbox_ids ?? [], database_epoch, body, news })
     answer(pending, { message, replayed: false })
   }
 

@@ -31,7 +31,10 @@ async function eraseSome(unit: Unit): Promise<boolean> {
   for (const eraseNext of [leaveOne, eraseMessages, eraseMentionsBySystem, emptyInbox]) {
     if (await eraseNext(unit, user)) return true
   }
-  if (job.is_settled) await tx`DELETE FROM presence WHERE user_id = ${user}`
+  if (job.is_settled) {
+    await tx`DELETE FROM presence WHERE user_id = ${user}`
+    await tx`DELETE FROM pushes WHERE user_id = ${user}`
+  }
   await (job.is_settled
     ? tx`UPDATE erasures SET completed_at = date_trunc('milliseconds', clock_timestamp()) WHERE user_id = ${user}`
     : tx`UPDATE erasures SET look_at = requested_at + ${STRAGGLER_SPAN}::interval WHERE user_id = ${user}`)

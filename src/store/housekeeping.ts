@@ -74,6 +74,8 @@ export class Housekeeping implements Disposable {
       await tx`DELETE FROM devices WHERE expires_at < now()`
       // An identity provider's tokens may live for weeks.
       await tx`DELETE FROM revocations WHERE revoked_at < now() - interval '30 days'`
+      // Nobody looks for whom to wake as far back as that.
+      await tx`DELETE FROM pushes WHERE is_announcement AND due_at IS NULL AND begun_at < now() - interval '7 days'`
       await tx`DELETE FROM active_users WHERE day < (now() AT TIME ZONE 'UTC')::date - 1`
     })
   }

@@ -1,0 +1,147 @@
+import type { DuePush, PushView, Tries } from '../store/pushes.ts'
+import type { PushMetrics } from './metrics.ts'
+import { optionsOf, payloadOf, shorten } from './payload.ts'
+import type { PushOutcome, PushTarget, SendPush } from './push.ts'
+import type { PushServices } from './services.ts'
+
+/** A push and what it says now. */
+export type Delivery = { push: DuePush; view: PushView }
+
+/** Devices whose push service took it, those where it is of no use to try again, and those to be tried again. */
+export type Delivered = { rung: string[]; refused: string[]; tries: Tries }
+
+type Given = {
+  send: SendPush
+  services: PushServices
+  /** Whether texts are shown. */
+  previews: boolean
+  metrics: PushMetrics
+  /** ms since 1970, the same on all nodes. */
+  now(): number
+  unsubscribe(target: PushTarget): Promise<void>
+  /** A push service refuses our keys: nobody there is woken until an operator mends that. */
+  onAlarm(service: string, reason: string): void
+}
+
+/** 'again': after so many ms; not 'tried' where it did not come to that. */
+type Result = { type: 'rung' | 'refused' } | { type: 'again'; ms: number; tried: boolean }
+
+const FIRST_AGAIN_MS = 1_000
+const MAX_AGAIN_MS = 3_600_000
+const DAY_MS = 86_400_000
+/** What is tried again this much too early is no matter. */
+const EARLY_MS = 50
+
+/** Sends pushes to all browsers of a person that are still to get them. */
+export class Deliveries {
+  readonly #given: Given
+
+  constructor(given: Given) {
+    this.#given = given
+  }
+
+  /** To each device one after the other, so that they arrive in order; a slow one does not hold up the others. */
+  async deliver(deliveries: readonly Delivery[], signal: AbortSignal): Promise<Delivered[]> {
+    const delivered = deliveries.map((): Delivered => ({ rung: [], refused: [], tries: {} }))
+    const devices = new Set(
+      deliveries.flatMap(({ push }) => targetsOf(push).map(({ device_id }) => device_id)),
+    )
+    const deliverTo = async (device: string) => {
+      for (const [index, delivery] of deliveries.entries()) {
+        const target = targetsOf(delivery.push).find(({ device_id }) => device_id === device)
+        const outcomes = delivered[index]
+        if (target && outcomes) await this.#deliverTo(target, delivery, outcomes, signal)
+      }
+    }
+    await Promise.all([...devices].map(deliverTo))
+    return delivered
+  }
+
+  async #deliverTo(target: PushTarget, delivery: Delivery, delivered: Delivered, signal: AbortSignal) {
+    const device = target.device_id
+    const { attempts, at } = delivery.push.tries[device] ?? { attempts: 0, at: 0 }
+    const now = this.#given.now()
+    if (at > now + EARLY_MS) {
+      delivered.tries[device] = { attempts, at }
+      return
+    }
+    const result = await this.#try(target, delivery, attempts, signal)
+    if (result.type === 'again') {
+      delivered.tries[device] = { attempts: attempts + Number(result.tried), at: now + Math.ceil(result.ms) }
+    } else delivered[result.type].push(device)
+  }
+
+  async #try(target: PushTarget, delivery: Delivery, attempts: number, signal: AbortSignal): Promise<Result> {
+    const { services, metrics } = this.#given
+    const interrupted: Result = { type: 'again', ms: FIRST_AGAIN_MS, tried: false }
+    if (signal.aborted) return interrupted
+    const place = await services.enter(target.endpoint)
+    if ('afterMs' in place) {
+      metrics.deferred += 1
+      return { type: 'again', ms: place.afterMs, tried: false }
+    }
+    using _ = place
+    const outcome = await this.#send(target, delivery, signal)
+    if (outcome.type === 'retry' && signal.aborted) return interrupted
+    if (outcome.type === 'retry') services.failed(target.endpoint, outcome.afterMs)
+    else services.succeeded(target.endpoint)
+    return this.#judge(outcome, target, attempts)
+  }
+
+  /** What is too large is sent again shorter. */
+  async #send(target: PushTarget, { push, view }: Delivery, signal: AbortSignal): Promise<PushOutcome> {
+    const options = optionsOf(push, view)
+    let payload = payloadOf(push, view, this.#given.previews)
+    for (;;) {
+      const outcome = await this.#given
+        .send(target, payload, options, signal)
+        .catch(
+          (error: unknown): PushOutcome => ({ type: 'retry', afterMs: undefined, reason: String(error) }),
+        )
+      const shorter = outcome.type === 'too_large' ? shorten(payload) : undefined
+      if (!shorter || signal.aborted) return outcome
+      payload = shorter
+    }
+  }
+
+  async #judge(outcome: PushOutcome, target: PushTarget, attempts: number): Promise<Result> {
+    const { metrics } = this.#given
+    switch (outcome.type) {
+      case 'accepted':
+        metrics.accepted += 1
+        return { type: 'rung' }
+      case 'gone':
+        metrics.gone += 1
+        await this.#given.unsubscribe(target)
+        return { type: 'refused' }
+      case 'retry':
+        metrics.retried += 1
+        return { type: 'again', ms: backoff(attempts, outcome.afterMs), tried: true }
+      case 'too_large':
+        metrics.rejected += 1
+        return { type: 'refused' }
+      case 'rejected':
+        metrics.rejected += 1
+        if (outcome.status !== 401 && outcome.status !== 403) return { type: 'refused' }
+        metrics.unauthorized += 1
+        this.#given.onAlarm(URL.parse(target.endpoint)?.origin ?? '', outcome.reason)
+        // Until an operator has mended it.
+        return { type: 'again', ms: MAX_AGAIN_MS, tried: true }
+    }
+  }
+}
+
+/** From 1 s to 1 h, a quarter more or less; else as the service said. */
+function backoff(attempts: number, afterMs: number | undefined): number {
+  if (afterMs !== undefined) return Math.min(afterMs, DAY_MS)
+  const ms = FIRST_AGAIN_MS * 2 ** Math.min(attempts, 12) * (0.75 + Math.random() / 2)
+  return Math.min(ms, MAX_AGAIN_MS)
+}
+
+/** Only who was rung needs their notification taken back, where the browser lets one do that unseen. */
+function targetsOf({ targets, rung, refused, withdrawing }: DuePush): PushTarget[] {
+  return targets.filter(({ device_id, silent }) => {
+    if (refused.includes(device_id)) return false
+    return withdrawing ? silent && rung.includes(device_id) : !rung.includes(device_id)
+  })
+}

@@ -1,0 +1,236 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import type { Announcement } from '../protocol/event.ts'
+import type { Candidate, PushView } from '../store/pushes.ts'
+import type { Due } from '../store/turn-queue.ts'
+import { judge } from './absence.ts'
+import type { PushMetrics } from './metrics.ts'
+import { type Waiting, WaitingRoom } from './waiting.ts'
+
+/** Handed in. */
+type PlannerStore = {
+  hasSubscriptions(): Promise<boolean>
+  subscribed(userIds: readonly string[]): Promise<Set<string>>
+  views(pushes: readonly Pick<Candidate, 'user_id' | 'about' | 'from_seq'>[]): Promise<PushView[]>
+  plan(candidates: readonly (Candidate & { due_ms: number })[]): Promise<Due[]>
+  withdraw(read: readonly Pick<Candidate, 'user_id' | 'about'>[]): Promise<string[]>
+}
+
+type Arrival = { announcement: Announcement; at: number }
+
+type Given = {
+  store: PlannerStore
+  /** The epoch of a user's inbox in a life of the database. */
+  epochOf(databaseEpoch: string, userId: string): string
+  /** How long whoever is there has to receive something. */
+  graceMs: number
+  metrics: PushMetrics
+  /** Whose turn it is, and when. */
+  onDue(dues: readonly Due[]): Promise<void>
+  onError(error: unknown): void
+}
+
+const TICK_MS = 100
+const RETRY_MS = 500
+const BATCH = 500
+/** While nobody wants to be woken, no more is asked than whether that is still so, and so seldom. */
+const LOOK_MS = 1_000
+/** Beyond these, what is committed is left to be found again in the database. */
+const MAX_RECIPIENTS = 500_000
+const MAX_WAITING = 100_000
+/** What is read beyond this leaves its notification where it is. */
+const MAX_READ = 10_000
+/** How soon whoever waits is looked at again: their tab may be hidden meanwhile. */
+const AGAIN_MS = 10_000
+/** Whoever is there for longer and receives nothing is waited for in the database, not here. */
+const KEEP_MS = 60_000
+
+/**
+ * Decides whom to wake: what is committed here waits in memory for the grace time, then one query tells of hundreds of
+ * people whether they have received it, and only who is away gets a row. Where this node dies before that, others find
+ * what it has not decided: see recovery.ts.
+ */
+export class Planner implements AsyncDisposable {
+  readonly #given: Given
+  readonly #waiting: WaitingRoom
+  readonly #closing = new AbortController()
+  readonly #ended: Promise<void>
+  #arrived: Arrival[] = []
+  #recipients = 0
+  #read: { user_id: string; about: string }[] = []
+  #hasSubscriptions = false
+  #lookAt = 0
+  #deciding = Number.POSITIVE_INFINITY
+  #lostSince = Number.POSITIVE_INFINITY
+  #hasFailed = false
+
+  constructor(given: Given) {
+    this.#given = given
+    this.#waiting = new WaitingRoom(given.graceMs)
+    this.#ended = this.#run()
+  }
+
+  /** Something was committed. Costs next to nothing: it is on the way of every message. */
+  take(announcement: Announcement): void {
+    const { news, body, recipients } = announcement
+    if (body.type === 'conversation.read' && body.conversation_id !== null && this.#read.length < MAX_READ) {
+      for (const user_id of recipients) this.#read.push({ user_id, about: body.conversation_id })
+    }
+    if (!news) return
+    const at = performance.now()
+    if (this.#recipients > MAX_RECIPIENTS) this.#lostSince = Math.min(this.#lostSince, at)
+    else {
+      this.#arrived.push({ announcement, at })
+      this.#recipients += recipients.length
+    }
+  }
+
+  /** What another node left: to be judged as if committed here. */
+  takeOwed(owed: readonly (Candidate & { age_ms: number })[]): void {
+    const now = performance.now()
+    for (const { age_ms, ...candidate } of owed) this.#waiting.add(candidate, now - age_ms)
+  }
+
+  /** ms since the commit of the oldest that is not decided; 0 if there is none. */
+  get undecidedMs(): number {
+    const oldest = Math.min(
+      this.#arrived[0]?.at ?? Number.POSITIVE_INFINITY,
+      this.#deciding,
+      this.#waiting.oldest,
+    )
+    return Math.max(performance.now() - oldest, 0)
+  }
+
+  /** Since when events were left out for want of room, once: they are to be found in the database. */
+  takeLost(): { sinceMs: number } | undefined {
+    if (this.#lostSince === Number.POSITIVE_INFINITY) return undefined
+    const sinceMs = performance.now() - this.#lostSince
+    this.#lostSince = Number.POSITIVE_INFINITY
+    return { sinceMs }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closing.abort()
+    await this.#ended
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#closing.signal.aborted) {
+      const isDone = await this.#tick()
+      const ms = isDone ? TICK_MS : RETRY_MS
+      await pause(ms, undefined, { signal: this.#closing.signal, ref: false }).catch(() => {})
+    }
+  }
+
+  async #tick(): Promise<boolean> {
+    try {
+      if (await this.#isWanted()) {
+        await this.#sift()
+        await this.#withdraw()
+      }
+      for (let isFull = true; isFull && !this.#closing.signal.aborted; ) isFull = await this.#decide()
+      this.#hasFailed = false
+      return true
+    } catch (error) {
+      if (!this.#hasFailed && !this.#closing.signal.aborted) this.#given.onError(error)
+      this.#hasFailed = true
+      return false
+    }
+  }
+
+  /** Whether there is something to do for anybody. Where nobody wants to be woken, what was committed until now is dropped. */
+  async #isWanted(): Promise<boolean> {
+    const arrivals = this.#arrived.length
+    const marks = this.#read.length
+    if (arrivals + marks === 0 || this.#hasSubscriptions) return arrivals + marks > 0
+    const now = performance.now()
+    if (now < this.#lookAt) return false
+    this.#lookAt = now + LOOK_MS
+    this.#hasSubscriptions = await this.#given.store.hasSubscriptions()
+    if (this.#hasSubscriptions) return true
+    this.#drop(arrivals)
+    this.#read = this.#read.slice(marks)
+    return false
+  }
+
+  /** Keeps what may concern those who want to be woken. */
+  async #sift(): Promise<void> {
+    const arrived = this.#arrived
+    const count = arrived.length
+    if (count === 0) return
+    const recipients = new Set(arrived.flatMap(({ announcement }) => announcement.recipients))
+    const isWanted = await this.#given.store.subscribed([...recipients])
+    for (const arrival of arrived.slice(0, count)) this.#admit(arrival, isWanted)
+    this.#drop(count)
+  }
+
+  #drop(count: number): void {
+    this.#arrived = this.#arrived.slice(count)
+    this.#recipients = this.#arrived.reduce((sum, one) => sum + one.announcement.recipients.length, 0)
+  }
+
+  #admit({ announcement: { news, recipients, ids, body }, at }: Arrival, isWanted: Set<string>): void {
+    if (!news || isWanted.size === 0) return
+    const is_announcement = body.type === 'announcement'
+    for (const [index, user_id] of recipients.entries()) {
+      const inbox_id = ids[index]
+      if (inbox_id === undefined || user_id === news.by || !isWanted.has(user_id)) continue
+      if (this.#waiting.size >= MAX_WAITING) this.#lostSince = Math.min(this.#lostSince, at)
+      else {
+        const { about, seq } = news
+        this.#waiting.add({ user_id, about, is_announcement, from_seq: seq, seq, inbox_id }, at)
+        this.#given.metrics.considered += 1
+      }
+    }
+  }
+
+  async #withdraw(): Promise<void> {
+    if (this.#read.length === 0) return
+    const read = this.#read
+    this.#read = []
+    const due = await this.#given.store.withdraw(read).catch((error: unknown) => {
+      this.#read = [...read, ...this.#read]
+      throw error
+    })
+    await this.#given.onDue(due.map((user_id) => ({ user_id, due_ms: 0 })))
+  }
+
+  /** Judges those whose time has come. True if there may be more. */
+  async #decide(): Promise<boolean> {
+    const batch = this.#waiting.takeDue(BATCH)
+    if (batch.length === 0) return false
+    this.#deciding = Math.min(...batch.map(({ since }) => since))
+    try {
+      const views = await this.#given.store.views(batch)
+      const plans = batch.flatMap((entry, index) => this.#judge(entry, views[index]))
+      if (plans.length > 0) {
+        this.#given.metrics.away += plans.length
+        await this.#given.onDue(await this.#given.store.plan(plans))
+      }
+    } catch (error) {
+      for (const entry of batch) this.#waiting.putBack(entry, entry.dueAt)
+      throw error
+    } finally {
+      this.#deciding = Number.POSITIVE_INFINITY
+    }
+    return batch.length === BATCH
+  }
+
+  #judge(entry: Waiting, view: PushView | undefined): (Candidate & { due_ms: number })[] {
+    if (!view || view.seq === null) return []
+    const { since, newestAt, newestSeq, newestId, dueAt, ...first } = entry
+    const epoch = this.#given.epochOf(view.database_epoch, entry.user_id)
+    const absence = judge({ inbox_id: first.inbox_id, epoch }, view.devices)
+    const now = performance.now()
+    if (absence.type === 'received') {
+      this.#waiting.passOver(entry)
+      return []
+    }
+    if (absence.type === 'waiting' && now - since < KEEP_MS) {
+      this.#waiting.putBack(entry, now + Math.min(absence.ms, AGAIN_MS))
+      return []
+    }
+    // What came after it is rung with it, so it is no news any more.
+    const due_ms = absence.type === 'waiting' ? absence.ms : 0
+    return [{ ...first, seq: Math.max(view.seq, first.seq), inbox_id: newestId, due_ms }]
+  }
+}

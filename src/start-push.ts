@@ -1,0 +1,75 @@
+import type { Logger } from 'pino'
+import type { Announcement } from './protocol/event.ts'
+import { Deliveries } from './push/deliveries.ts'
+import { newPushMetrics, type PushMetrics } from './push/metrics.ts'
+import { Planner } from './push/planner.ts'
+import type { SendPush } from './push/push.ts'
+import { Recovery } from './push/recovery.ts'
+import { PushServices } from './push/services.ts'
+import { Turns } from './push/turns.ts'
+import type { Database } from './store/database.ts'
+import { inboxEpoch } from './store/inbox.ts'
+import { PushPlanners } from './store/push-planners.ts'
+import { PushStore } from './store/pushes.ts'
+import { type Due, TurnQueue } from './store/turn-queue.ts'
+
+/** A node that says nothing for so long is dead, and others decide what it has left. */
+const STALE_MS = 15_000
+/** The same alarm is not raised more often. */
+const ALARM_EVERY_MS = 60_000
+
+/** Waking people up, as the rest of the gateway sees it. */
+export type Push = {
+  readonly metrics: PushMetrics
+  /** Something was committed here. */
+  take(announcement: Announcement): void
+}
+
+type Given = {
+  database: Database
+  node: string
+  now: () => number
+  send: SendPush
+  graceMs: number
+  previews: boolean
+  staleMs?: number | undefined
+  log: Logger
+}
+
+/** Puts push together: who is away, their turns, what goes to the push services. Ends with `stack`. */
+export async function startPush(given: Given, stack: AsyncDisposableStack): Promise<Push> {
+  const { database, node, now, send, graceMs, previews, log, staleMs = STALE_MS } = given
+  const onError = (error: unknown) => log.warn({ err: error }, 'push')
+  const store = new PushStore(database)
+  stack.defer(() => store.close())
+  const queue = stack.use(await TurnQueue.open(database, onError))
+  const metrics = newPushMetrics()
+  const deliveries = new Deliveries({
+    ...{ send, services: new PushServices(), previews, metrics, now, onAlarm: alarms(log) },
+    unsubscribe: (target) => store.unsubscribe(target).catch(onError),
+  })
+  const deliver: Deliveries['deliver'] = (...call) => deliveries.deliver(...call)
+  const turns = stack.use(new Turns({ queue, store, epochOf: inboxEpoch, deliver, metrics, now, onError }))
+  const onDue = async (dues: readonly Due[]) => {
+    await queue.add(dues)
+    if (dues.some(({ due_ms }) => due_ms <= 0)) turns.wake()
+  }
+  const marks = new PushPlanners(database, node, staleMs)
+  const planner = new Planner({ store, epochOf: inboxEpoch, graceMs, metrics, onDue, onError })
+  const onOverdue = (userIds: readonly string[]) => onDue(userIds.map((user_id) => ({ user_id, due_ms: 0 })))
+  stack.use(new Recovery({ store, marks, planner, now, staleMs, onOverdue, onError }))
+  // Ended before it, so that it knows what is left.
+  stack.use(planner)
+  return { metrics, take: (announcement) => planner.take(announcement) }
+}
+
+function alarms(log: Logger): (service: string, reason: string) => void {
+  const raised = new Map<string, number>()
+  return (service, reason) => {
+    const now = performance.now()
+    if (now - (raised.get(service) ?? Number.NEGATIVE_INFINITY) < ALARM_EVERY_MS) return
+    raised.set(service, now)
+    const advice = 'Check that VAPID_PUBLIC_KEY and VAPID_PRIVATE_KEY are those that browsers subscribed with'
+    log.error({ service, reason }, `The push service refuses our keys. ${advice}`)
+  }
+}

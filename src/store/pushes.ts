@@ -1,0 +1,184 @@
+import type { Database, Sql } from './database.ts'
+import type { Due } from './turn-queue.ts'
+
+/** Something that somebody may have to be woken for: of a conversation all from `from_seq` to `seq`, or an announcement. */
+export type Candidate = {
+  user_id: string
+  about: string
+  is_announcement: boolean
+  from_seq: number
+  seq: number
+  /** The newest one's place in the inbox. */
+  inbox_id: number
+}
+
+/** A browser's subscription, as push/ takes it. */
+type SubscriptionRecord = {
+  user_id: string
+  device_id: string
+  endpoint: string
+  p256dh: string
+  auth: string
+  silent: boolean
+}
+
+/** Where a device stands; ms that are left of being there, null if it never said so. */
+export type DeviceState = {
+  attended_epoch: string | null
+  attended_id: number | null
+  active: boolean | null
+  lease_ms: number | null
+  there_ms: number | null
+}
+
+/** What there is to ring somebody for now; `seq` is null if there is nothing any more. */
+export type PushView = {
+  seq: number | null
+  kind: 'direct' | 'group' | 'announcement'
+  title: string | null
+  sender: string | null
+  content: string | null
+  unread_count: number
+  mention_count: number
+  devices: DeviceState[]
+  database_epoch: string
+}
+
+/** How often a device was tried, and when it is to be again (ms since 1970), by its id. */
+export type Tries = Record<string, { attempts: number; at: number }>
+
+/** What is due for somebody whose turn it is. */
+export type DuePush = Candidate & {
+  /** A notification is to be taken back. */
+  withdrawing: boolean
+  age_ms: number
+  /** Devices whose push service took it, and those where it is of no use to try again. */
+  rung: string[]
+  refused: string[]
+  /** The others, by device. */
+  tries: Tries
+  targets: SubscriptionRecord[]
+}
+
+/** What became of it. 'over': there is nothing to ring for. */
+export type Settlement = Pick<Candidate, 'user_id' | 'about'> & {
+  withdrawing: boolean
+  /** As it was when the turn began. */
+  planned_seq: number
+  outcome: 'rung' | 'over' | 'later'
+  /** Up to which they were told. */
+  seq: number
+  rung: string[]
+  refused: string[]
+  tries: Tries
+  due_ms: number
+}
+
+type Owed = Candidate & { age_ms: number }
+
+const ROWS_PER_TURN = 20
+const ANNOUNCEMENT_BATCH = 500
+
+/** Whom to wake, for what, and what became of it: the functions of migrations/0010-pushes.sql. */
+export class PushStore {
+  readonly #sql: Sql
+
+  constructor(database: Database) {
+    this.#sql = database.connect('longwave push', 1)
+  }
+
+  async hasSubscriptions(): Promise<boolean> {
+    const [row] = await this.#sql<{ has: boolean }[]>`SELECT EXISTS (SELECT 1 FROM push_subscriptions) AS has`
+    return row?.has === true
+  }
+
+  /** Those who want to be woken. */
+  async subscribed(userIds: readonly string[]): Promise<Set<string>> {
+    const rows = await this.#sql<{ user_id: string }[]>`
+      SELECT g.user_id FROM unnest(${userIds as string[]}::text[]) AS g (user_id)
+      WHERE EXISTS (SELECT 1 FROM push_subscriptions s WHERE s.user_id = g.user_id)`
+    return new Set(rows.map((row) => row.user_id))
+  }
+
+  /** In the order given. */
+  views(pushes: readonly Pick<Candidate, 'user_id' | 'about' | 'from_seq'>[]): Promise<PushView[]> {
+    return this.#sql<PushView[]>`
+      SELECT * FROM push_views(${pushes.map((one) => one.user_id)}::text[], ${pushes.map((one) => one.about)}::uuid[],
+        ${pushes.map((one) => one.from_seq)}::bigint[]) ORDER BY n`
+  }
+
+  /** Makes pushes due: of each unread episode one. Returns whose turn is when. */
+  plan(candidates: readonly (Candidate & { due_ms: number })[]): Promise<Due[]> {
+    const each = <T>(pick: (candidate: Candidate & { due_ms: number }) => T) => candidates.map(pick)
+    return this.#sql<Due[]>`
+      SELECT user_id, due_ms FROM plan_pushes(
+        ${each((one) => one.user_id)}::text[], ${each((one) => one.about)}::uuid[], ${each((one) => String(one.is_announcement))}::text[]::boolean[],
+        ${each((one) => one.from_seq)}::bigint[], ${each((one) => one.seq)}::bigint[], ${each((one) => one.inbox_id)}::bigint[],
+        ${each((one) => Math.round(one.due_ms))}::bigint[])`
+  }
+
+  /** What is due for each whose turn it is. */
+  due(userIds: readonly string[]): Promise<DuePush[]> {
+    return this.#sql<DuePush[]>`SELECT * FROM push_turns(${userIds as string[]}::text[], ${ROWS_PER_TURN})`
+  }
+
+  async settle(settlements: readonly Settlement[]): Promise<void> {
+    await this.#sql`SELECT settle_pushes(${JSON.stringify(settlements)}::text::jsonb)`
+  }
+
+  /** Which of them have something due, and when. */
+  dues(userIds: readonly string[]): Promise<Due[]> {
+    return this.#sql<Due[]>`
+      SELECT user_id, greatest(extract(epoch FROM min(due_at) - clock_timestamp()) * 1000, 0)::float8 AS due_ms
+      FROM pushes WHERE user_id = ANY (${userIds as string[]}) AND due_at IS NOT NULL GROUP BY user_id`
+  }
+
+  /** Somebody has read on. Returns who has a notification to be taken back. */
+  async withdraw(read: readonly Pick<Candidate, 'user_id' | 'about'>[]): Promise<string[]> {
+    const rows = await this.#sql<{ user_id: string }[]>`
+      SELECT user_id FROM withdraw_pushes(${read.map((one) => one.user_id)}::text[], ${read.map((one) => one.about)}::uuid[]) AS user_id`
+    return rows.map((row) => row.user_id)
+  }
+
+  /** Who has something due for long, since nobody gave them their turn. */
+  async overdue(ms: number, limit: number): Promise<string[]> {
+    const rows = await this.#sql<{ user_id: string }[]>`
+      SELECT DISTINCT user_id FROM (
+        SELECT user_id FROM pushes WHERE due_at < clock_timestamp() - ${`${ms} milliseconds`}::interval ORDER BY due_at LIMIT ${limit}) late`
+    return rows.map((row) => row.user_id)
+  }
+
+  /** The subscription has ended, unless the browser made another one meanwhile. */
+  async unsubscribe({ user_id, device_id, endpoint }: SubscriptionRecord): Promise<void> {
+    await this.#sql`
+      DELETE FROM push_subscriptions WHERE user_id = ${user_id} AND device_id = ${device_id} AND endpoint = ${endpoint}`
+  }
+
+  /** Whom messages committed within a span of time may have to wake. */
+  async owedMessages(from: Date, until: Date): Promise<Owed[]> {
+    const rows = await this.#sql<Omit<Owed, 'is_announcement'>[]>`
+      SELECT * FROM owed_messages(${from}, ${until})`
+    return rows.map((row) => ({ ...row, is_announcement: false }))
+  }
+
+  /** The same of announcements, of people behind `after`; `next` is where to go on, if there are more. */
+  async owedAnnouncements(
+    from: Date,
+    until: Date,
+    after: string,
+  ): Promise<{ owed: Owed[]; next: string | undefined }> {
+    const rows = await this.#sql<
+      { user_id: string; about: string; inbox_id: number | null; age_ms: number }[]
+    >`
+      SELECT * FROM owed_announcements(${from}, ${until}, ${after}, ${ANNOUNCEMENT_BATCH})`
+    const owed = rows.flatMap(({ inbox_id, ...row }) =>
+      inbox_id === null ? [] : [{ ...row, inbox_id, is_announcement: true, from_seq: 0, seq: 0 }],
+    )
+    const people = new Set(rows.map((row) => row.user_id)).size
+    return { owed, next: people === ANNOUNCEMENT_BATCH ? rows.at(-1)?.user_id : undefined }
+  }
+
+  close(): Promise<void> {
+    return this.#sql.end({ timeout: 2 })
+  }
+}
