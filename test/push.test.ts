@@ -1,78 +1,324 @@
-import { createHash, randomUUID } from 'node:crypto'
-import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
-import type { Gateway, Overrides } from '../src/app.ts'
-import { Database } from '../src/store/database.ts'
-import { startGateway } from './support/gateway.ts'
+import { beforeAll, describe, expect, test } from 'vitest'
+import { ADMIN_TOKEN, BackEnd } from './support/back-end.ts'
 import { Person } from './support/person.ts'
-import { startPostgres, type TestPostgres } from './support/postgres.ts'
+import { usePush } from './support/push.ts'
 import { PushRecorder } from './support/push-recorder.ts'
+import { until } from './support/wait.ts'
 
-const GRACE_MS = 300
-/** Instead of 40 s. */
-const LEASE_MS = 2_000
+const push = usePush()
+const { subscribe, pair, marker } = push
 
-let postgres: TestPostgres
-let database: Database
+const mute = (person: Person, conversation: string) =>
+  person.call('PATCH', `/v1/conversations/${conversation}`, { muted: true })
+const read = (person: Person, conversation: string, seq: number) =>
+  person.call('PUT', `/v1/conversations/${conversation}/read`, { seq })
 
-beforeAll(async () => {
-  postgres = await startPostgres()
-  database = new Database({ url: postgres.url })
-})
-
-afterAll(async () => {
-  await database?.[Symbol.asyncDispose]()
-  await postgres?.[Symbol.asyncDispose]()
-})
-
-async function start(
-  config: Parameters<typeof startGateway>[1] = {},
-  overrides: Overrides = {},
-  recorder = new PushRecorder(),
-): Promise<{ gateway: Gateway; recorder: PushRecorder }> {
-  const push = { send: recorder.send, graceMs: GRACE_MS, staleMs: 1_500 }
-  const gateway = await startGateway(postgres.url, config, { leaseMs: LEASE_MS, push, ...overrides })
-  onTestFinished(() => gateway[Symbol.asyncDispose]())
-  return { gateway, recorder }
-}
-
-async function subscribe(person: Person, { silent = false, host = 'push.example' } = {}): Promise<string> {
-  const endpoint = `https://${host}/${randomUUID()}`
-  await database.sql`
-    INSERT INTO push_subscriptions (user_id, device_id, endpoint, endpoint_hash, p256dh, auth, vapid_public_key, silent)
-    VALUES (${person.id}, ${person.session.device_id}, ${endpoint}, ${createHash('sha256').update(endpoint).digest()}, 'key', 'auth', 'vapid', ${silent})`
-  return endpoint
-}
-
-async function pair(url: string): Promise<{ alice: Person; bob: Person; conversation: string }> {
-  const [alice, bob] = [await Person.signUp(url), await Person.signUp(url)]
-  await subscribe(bob)
-  return { alice, bob, conversation: await alice.direct(bob) }
-}
-
-/** Whoever is pushed to after what a test is about: what it forbids would have come before. */
-async function marker(url: string, recorder: PushRecorder): Promise<void> {
-  const { alice, bob, conversation } = await pair(url)
-  await alice.send(conversation, 'marker')
-  await recorder.waitFor(bob)
-}
-
-test('whoever is away is rung once until they have read it, with what there is then', async () => {
-  const { gateway, recorder } = await start()
-  const { alice, bob, conversation } = await pair(gateway.url)
-  await alice.send(conversation, 'one')
-  await alice.send(conversation, 'two')
-  const [sent] = await recorder.waitFor(bob)
-  expect(sent?.payload).toEqual({
-    ...{ type: 'message', conversation_id: conversation, preview: 'two', unread_count: 2, mention_count: 0 },
-    ...{ title: alice.session.user.display_name, sender: alice.session.user.display_name },
+describe('an unread episode', () => {
+  test('rings once, with what there is then, until it was read', async () => {
+    const node = await push.start()
+    const { alice, bob, conversation } = await pair(node.url)
+    await alice.send(conversation, 'one')
+    await alice.send(conversation, 'two')
+    const [sent] = await node.recorder.waitFor(bob)
+    const name = alice.session.user.display_name
+    expect(sent?.payload).toEqual({
+      ...{ type: 'message', conversation_id: conversation, title: name, sender: name, preview: 'two' },
+      ...{ unread_count: 2, mention_count: 0 },
+    })
+    expect(sent?.options).toMatchObject({ urgency: 'high', topic: expect.stringMatching(/^[\w-]{22}$/) })
+    expect(sent?.options.ttlSeconds).toBeGreaterThan(86_000)
+    await alice.send(conversation, 'three')
+    await marker(node)
+    expect(node.recorder.to(bob)).toHaveLength(1)
+    expect(node.recorder.to(alice)).toEqual([])
+    await read(bob, conversation, 3)
+    await alice.send(conversation, 'four')
+    const [, again] = await node.recorder.waitFor(bob, 2)
+    expect(again?.payload).toMatchObject({ preview: 'four', unread_count: 1 })
   })
-  expect(sent?.options).toMatchObject({ urgency: 'high', topic: expect.stringMatching(/^[\w-]{22}$/) })
-  await alice.send(conversation, 'three')
-  await marker(gateway.url, recorder)
-  expect(recorder.to(bob)).toHaveLength(1)
-  expect(recorder.to(alice)).toEqual([])
-  await bob.call('PUT', `/v1/conversations/${conversation}/read`, { seq: 3 })
-  await alice.send(conversation, 'four')
-  const [, again] = await recorder.waitFor(bob, 2)
-  expect(again?.payload).toMatchObject({ preview: 'four', unread_count: 1 })
+
+  test('is one for each conversation, on each device that wants it, in the order of the messages', async () => {
+    const node = await push.start()
+    const { alice, bob, conversation } = await pair(node.url)
+    const phone = await bob.anotherDevice()
+    await subscribe(phone)
+    const group = await alice.group([bob], { title: 'Harbour' })
+    await alice.send(conversation, 'directly')
+    await alice.send(group, `hello @${bob.session.user.username}`)
+    const sent = await node.recorder.waitFor(bob, 4)
+    for (const device of [bob, phone]) {
+      const got = sent.filter(({ target }) => target.device_id === device.session.device_id)
+      expect(got.map(({ payload }) => payload.conversation_id)).toEqual([conversation, group])
+    }
+    expect(sent.find(({ payload }) => payload.conversation_id === group)).toMatchObject({
+      payload: { title: 'Harbour', sender: alice.session.user.display_name, mention_count: 1 },
+      options: { urgency: 'high' },
+    })
+  })
+
+  test('ends on another device: browsers that allow it take the notification back, unseen', async () => {
+    const node = await push.start()
+    const { alice, bob, conversation } = await pair(node.url)
+    const phone = await bob.anotherDevice()
+    await subscribe(phone, { silent: true })
+    await alice.send(conversation, 'hello')
+    const [rung] = await node.recorder.waitFor(bob, 2)
+    await read(bob, conversation, 1)
+    const [, , withdrawn] = await node.recorder.waitFor(bob, 3)
+    expect(withdrawn).toMatchObject({
+      target: { device_id: phone.session.device_id },
+      payload: { type: 'read', conversation_id: conversation, preview: null, unread_count: 0 },
+      options: { topic: rung?.options.topic, urgency: 'low' },
+    })
+    await alice.send(conversation, 'again')
+    await node.recorder.waitFor(bob, 5)
+  })
+})
+
+test('what comes while a push is under way that is read meanwhile rings anew', async () => {
+  const node = await push.start()
+  const { alice, bob, conversation } = await pair(node.url)
+  const phone = await bob.anotherDevice()
+  await subscribe(phone, { silent: true })
+  let isHeld = true
+  node.recorder.answer = async () => {
+    await until('the reading', () => !isHeld)
+    return { type: 'accepted' }
+  }
+  await alice.send(conversation, 'hello')
+  await node.recorder.waitFor(bob, 2)
+  await read(bob, conversation, 1)
+  await alice.send(conversation, 'again')
+  await until('its decision', async () => {
+    const [row] = await push.database.sql`SELECT 1 FROM pushes WHERE user_id = ${bob.id} AND seq = 2`
+    return row !== undefined
+  })
+  isHeld = false
+  const [, , ...rest] = await node.recorder.waitFor(bob, 4)
+  expect(rest.map(({ payload }) => payload.preview)).toEqual(['again', 'again'])
+  await read(bob, conversation, 2)
+  const [withdrawn] = (await node.recorder.waitFor(bob, 5)).slice(4)
+  expect(withdrawn?.payload.type).toBe('read')
+  expect(withdrawn?.target.device_id).toBe(phone.session.device_id)
+})
+
+test('what is read while it is being sent is taken back', async () => {
+  const node = await push.start()
+  const { alice, bob, conversation } = await pair(node.url)
+  await push.unsubscribe(bob)
+  await subscribe(bob, { silent: true })
+  let isHeld = true
+  node.recorder.answer = async () => {
+    await until('the reading', () => !isHeld)
+    return { type: 'accepted' }
+  }
+  await alice.send(conversation, 'hello')
+  await node.recorder.waitFor(bob)
+  await read(bob, conversation, 1)
+  isHeld = false
+  const [, withdrawn] = await node.recorder.waitFor(bob, 2)
+  expect(withdrawn?.payload.type).toBe('read')
+  await until('nothing to be left', async () => {
+    const rows = await push.database.sql`SELECT 1 FROM pushes WHERE user_id = ${bob.id}`
+    return rows.length === 0
+  })
+  expect(node.recorder.to(bob)).toHaveLength(2)
+})
+
+describe('nobody is rung', () => {
+  test('for what they read in time, muted, deleted, said themselves, left, or what somebody they block says', async () => {
+    const node = await push.start()
+    const { alice, bob } = await pair(node.url)
+    await subscribe(alice)
+    const group = () => alice.group([bob])
+    const [readOne, muted, deleted, left, blocked] = await Promise.all([1, 2, 3, 4, 5].map(group))
+    await mute(bob, muted ?? '')
+    const mention = `@${bob.session.user.username}`
+    for (const one of [readOne, muted, deleted, left]) await alice.send(one ?? '', `hello ${mention}`)
+    await read(bob, readOne ?? '', 1)
+    await alice.call('DELETE', `/v1/conversations/${deleted}/messages/1`)
+    await bob.call('DELETE', `/v1/conversations/${left}/members/${bob.id}`)
+    await bob.call('PUT', `/v1/users/me/blocks/${alice.id}`)
+    await alice.send(blocked ?? '', 'hello')
+    await marker(node)
+    expect(node.recorder.to(bob)).toEqual([])
+    expect(node.recorder.to(alice)).toEqual([])
+  })
+
+  test('by what the system says', async () => {
+    const node = await push.start()
+    const { alice, bob } = await pair(node.url)
+    const group = await alice.group([bob], { system_messages: true })
+    await alice.call('PATCH', `/v1/conversations/${group}`, { title: 'Another' })
+    await marker(node)
+    expect(node.recorder.to(bob)).toEqual([])
+  })
+
+  test('once they have unsubscribed, or signed the device out', async () => {
+    const node = await push.start()
+    const one = await pair(node.url)
+    const other = await pair(node.url)
+    await one.alice.send(one.conversation, 'hello')
+    await other.alice.send(other.conversation, 'hello')
+    await push.unsubscribe(one.bob)
+    await other.bob.call('DELETE', '/v1/sessions/current')
+    await marker(node)
+    expect([...node.recorder.to(one.bob), ...node.recorder.to(other.bob)]).toEqual([])
+  })
+})
+
+describe('a deployment', () => {
+  test('may keep texts out of pushes', async () => {
+    const node = await push.start({ push: { graceMs: 0, previews: false } })
+    const { alice, bob, conversation } = await pair(node.url)
+    await alice.send(conversation, 'secret')
+    const [sent] = await node.recorder.waitFor(bob)
+    expect(sent?.payload.preview).toBeNull()
+    expect(JSON.stringify(sent)).not.toContain('secret')
+  })
+
+  test('wakes by several in one go, and nobody where nobody wants to be woken', async () => {
+    const node = await push.start()
+    const { alice, bob } = await pair(node.url)
+    const carol = await Person.signUp(node.url)
+    const messages = [{ to: [bob.id, carol.id], text: 'both', client_id: 'both' }]
+    const answer = await alice.call('POST', '/v1/messages', { messages })
+    expect(answer.status).toBe(200)
+    await node.recorder.waitFor(bob)
+    const rows = await push.database.sql`SELECT 1 FROM pushes WHERE user_id = ${carol.id}`
+    expect(rows).toEqual([])
+  })
+})
+
+describe('an announcement', () => {
+  let backEnd: BackEnd
+  let node: Awaited<ReturnType<typeof push.start>>
+
+  beforeAll(() => {
+    backEnd = new BackEnd('')
+  })
+
+  test('wakes everybody who wants it, once; not who received it', async () => {
+    node = await push.start({ adminToken: ADMIN_TOKEN })
+    backEnd = new BackEnd(node.url)
+    const [one, other] = [await pair(node.url), await pair(node.url)]
+    await backEnd.call('POST', '/broadcasts', { text: 'Down at noon' })
+    await until('the announcement', async () =>
+      (await other.bob.readAll()).events.some((e) => e.type === 'announcement'),
+    )
+    const { cursor } = await other.bob.readAll()
+    await other.bob.poll(`wait=0&after=${cursor}`)
+    const [sent] = await node.recorder.waitFor(one.bob)
+    expect(sent?.payload).toEqual({
+      ...{ type: 'announcement', conversation_id: null, title: 'Announcement', sender: null },
+      ...{ preview: 'Down at noon', unread_count: 0, mention_count: 0 },
+    })
+    await marker(node)
+    expect(node.recorder.to(one.bob)).toHaveLength(1)
+    expect(node.recorder.to(other.bob)).toEqual([])
+  })
+
+  test('leaves nothing of whoever is erased', async () => {
+    node = await push.start({ adminToken: ADMIN_TOKEN })
+    backEnd = new BackEnd(node.url)
+    const { alice, bob, conversation } = await pair(node.url)
+    await alice.send(conversation, 'hello')
+    await node.recorder.waitFor(bob)
+    await backEnd.call('DELETE', `/users/${bob.id}`)
+    await until(
+      'nothing',
+      async () => {
+        const rows = await push.database.sql`
+        SELECT user_id FROM pushes WHERE user_id = ${bob.id} UNION ALL
+        SELECT user_id FROM push_subscriptions WHERE user_id = ${bob.id} UNION ALL
+        SELECT data->>'user_id' FROM pgboss.job WHERE data->>'user_id' = ${bob.id}`
+        return rows.length === 0
+      },
+      30_000,
+    )
+  })
+})
+
+describe('a push service', () => {
+  test('that is away is tried again for its devices alone; of those that took it none rings twice', async () => {
+    const node = await push.start()
+    const { alice, bob, conversation } = await pair(node.url)
+    const phone = await bob.anotherDevice()
+    await subscribe(phone, { host: 'away.example' })
+    let failures = 2
+    node.recorder.answer = ({ target }) =>
+      target.endpoint.includes('away') && failures-- > 0
+        ? { type: 'retry', afterMs: undefined, reason: '503' }
+        : { type: 'accepted' }
+    await alice.send(conversation, 'hello')
+    const sent = await node.recorder.waitFor(bob, 4)
+    const times = sent.filter(({ target }) => target.endpoint.includes('away')).map(({ at }) => at)
+    expect(times).toHaveLength(3)
+    expect((times[1] ?? 0) - (times[0] ?? 0)).toBeGreaterThan(600)
+    expect((times[2] ?? 0) - (times[1] ?? 0)).toBeGreaterThan(1_200)
+  })
+
+  test('says when to come again, and nobody comes sooner, though another device is tried meanwhile', async () => {
+    const node = await push.start()
+    const { alice, bob, conversation } = await pair(node.url)
+    await subscribe(await bob.anotherDevice(), { host: 'busy.example' })
+    const answers = new Map<string, number>()
+    node.recorder.answer = ({ target }) => {
+      const { host } = new URL(target.endpoint)
+      const count = (answers.get(host) ?? 0) + 1
+      answers.set(host, count)
+      if (count > 1) return { type: 'accepted' }
+      return { type: 'retry', afterMs: host === 'busy.example' ? 4_000 : 100, reason: '429' }
+    }
+    await alice.send(conversation, 'hello')
+    const sent = await node.recorder.waitFor(bob, 4)
+    const busy = sent.filter(({ target }) => target.endpoint.includes('busy')).map(({ at }) => at)
+    expect((busy[1] ?? 0) - (busy[0] ?? 0)).toBeGreaterThan(3_900)
+  })
+
+  test('that has no such subscription any more ends it', async () => {
+    const node = await push.start()
+    const { alice, bob, conversation } = await pair(node.url)
+    node.recorder.answer = () => ({ type: 'gone' })
+    await alice.send(conversation, 'hello')
+    await node.recorder.waitFor(bob)
+    await until('the end', async () => {
+      const rows = await push.database.sql`SELECT 1 FROM push_subscriptions WHERE user_id = ${bob.id}`
+      return rows.length === 0
+    })
+  })
+
+  test('that finds a push too large gets a shorter one, then one without a text', async () => {
+    const node = await push.start()
+    const { alice, bob, conversation } = await pair(node.url)
+    node.recorder.answer = ({ payload }) => ({ type: payload.preview === null ? 'accepted' : 'too_large' })
+    await alice.send(conversation, 'long '.repeat(2_000))
+    const sent = await node.recorder.waitFor(bob, 3)
+    const lengths = sent.map(({ payload }) => payload.preview?.length ?? 0)
+    expect(lengths).toEqual([241, 61, 0])
+    for (const { payload } of sent) expect(Buffer.byteLength(JSON.stringify(payload))).toBeLessThan(2_900)
+  })
+
+  test('that is slow holds up neither the others nor their people', async () => {
+    const node = await push.start()
+    const slow = new PushRecorder()
+    let isSlow = true
+    node.recorder.answer = async (sent, signal) => {
+      if (!sent.target.endpoint.includes('slow')) return { type: 'accepted' }
+      await slow.send(sent.target, sent.payload, sent.options, signal)
+      await until('the end', () => !isSlow || signal.aborted, 60_000)
+      return { type: 'accepted' }
+    }
+    const { alice, bob, conversation } = await pair(node.url)
+    const group = await alice.group([bob])
+    const tablet = await bob.anotherDevice()
+    await subscribe(tablet, { host: 'slow.example' })
+    await alice.send(conversation, 'one')
+    await alice.send(group, 'two')
+    const toPhone = () => node.recorder.to(bob).filter(({ target }) => !target.endpoint.includes('slow'))
+    await until('both on the phone', () => toPhone().length === 2)
+    expect(slow.to(bob)).toHaveLength(1)
+    isSlow = false
+    await slow.waitFor(bob, 2)
+  })
 })

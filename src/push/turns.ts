@@ -166,7 +166,7 @@ export class Turns implements AsyncDisposable {
 
   #settlementOf(delivery: Delivery, { rung, refused, tries }: Delivered): Settlement {
     const { push } = delivery
-    // Taken back, or never to be: either way that device is done with.
+    // What was taken back rings nowhere: that device is done with.
     const delivered = push.withdrawing
       ? { rung: [], refused: [...rung, ...refused], tries }
       : { rung, refused, tries }
@@ -174,7 +174,7 @@ export class Turns implements AsyncDisposable {
     if (times.length > 0) {
       return settle(delivery, 'later', delivered, Math.max(Math.min(...times) - this.#given.now(), 0))
     }
-    return settle(delivery, rung.length > 0 || wasRung(push) ? 'rung' : 'over', delivered)
+    return settle(delivery, delivered.rung.length > 0 || wasRung(push) ? 'rung' : 'over', delivered)
   }
 
   /** Like sends: what ends while a write is under way goes together into the next one. */

@@ -1,0 +1,85 @@
+import { createHash, randomUUID } from 'node:crypto'
+import { afterAll, beforeAll, onTestFinished } from 'vitest'
+import type { Gateway } from '../../src/app.ts'
+import { Database } from '../../src/store/database.ts'
+import { startGateway } from './gateway.ts'
+import { Person } from './person.ts'
+import { startPostgres, type TestPostgres } from './postgres.ts'
+import { PushRecorder } from './push-recorder.ts'
+
+/** Instead of 5 s … */
+export const GRACE_MS = 300
+/** … of 40 … */
+export const LEASE_MS = 2_000
+/** … and of 15. */
+const STALE_MS = 1_500
+
+/** A Postgres for a whole suite, there from `beforeAll` on, and gateways over it that wake people by a recorder. */
+export function usePush() {
+  let postgres: TestPostgres
+  let database: Database
+  beforeAll(async () => {
+    postgres = await startPostgres()
+    database = new Database({ url: postgres.url })
+  })
+  afterAll(async () => {
+    await database?.[Symbol.asyncDispose]()
+    await postgres?.[Symbol.asyncDispose]()
+  })
+
+  /** A gateway until the end of the test. */
+  async function start(config: Parameters<typeof startGateway>[1] = {}, recorder = new PushRecorder()) {
+    const push = { send: recorder.send, graceMs: GRACE_MS, staleMs: STALE_MS }
+    const gateway = await startGateway(postgres.url, config, { leaseMs: LEASE_MS, push })
+    onTestFinished(() => gateway[Symbol.asyncDispose]())
+    return { gateway, recorder, url: gateway.url }
+  }
+
+  /** The person's device wants to be woken. Returns its endpoint. */
+  async function subscribe(person: Person, { silent = false, host = 'push.example' } = {}): Promise<string> {
+    const endpoint = `https://${host}/${randomUUID()}`
+    await database.sql`
+      INSERT INTO push_subscriptions (user_id, device_id, endpoint, endpoint_hash, p256dh, auth, vapid_public_key, silent)
+      VALUES (${person.id}, ${person.session.device_id}, ${endpoint}, ${createHash('sha256').update(endpoint).digest()}, 'key', 'auth', 'vapid', ${silent})`
+    return endpoint
+  }
+
+  async function unsubscribe(person: Person): Promise<void> {
+    await database.sql`DELETE FROM push_subscriptions WHERE user_id = ${person.id}`
+  }
+
+  /** Two people and their conversation; the second one wants to be woken. */
+  async function pair(url: string) {
+    const [alice, bob] = [await Person.signUp(url), await Person.signUp(url)]
+    await subscribe(bob)
+    return { alice, bob, conversation: await alice.direct(bob) }
+  }
+
+  /** Somebody is woken: what was committed before has been decided then. */
+  async function marker({ url, recorder }: { url: string; recorder: PushRecorder }): Promise<void> {
+    const { alice, bob, conversation } = await pair(url)
+    await alice.send(conversation, 'marker')
+    await recorder.waitFor(bob)
+  }
+
+  return {
+    ...{ start, subscribe, unsubscribe, pair, marker },
+    get database() {
+      return database
+    },
+    get postgres() {
+      return postgres
+    },
+  }
+}
+
+/** A gateway that is there from now on, and what it sends. */
+export type Pushing = { gateway: Gateway; recorder: PushRecorder; url: string }
+
+/** Reads all there is and says so. */
+export async function acknowledge(person: Person, active?: boolean): Promise<string> {
+  const { cursor } = await person.readAll()
+  const answer = await person.call('PUT', '/v1/devices/current/cursor', { cursor, active })
+  if (answer.status !== 204) throw new Error(`not acknowledged: ${answer.text}`)
+  return cursor
+}
