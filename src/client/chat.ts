@@ -70,7 +70,7 @@ export class Chat {
   readonly #options: ConnectOptions
   #connection: Connection | undefined
   #tabs: Tabs | undefined
-  #push: Promise<Push> | undefined
+  #push: Push | undefined
   #status: Status = { state: 'connecting', transport: 'long-poll', reason: '', lagMs: 0 }
   /** How it stands with this tab's own connection, while it leads. */
   #own: LadderStatus = this.#status
@@ -134,10 +134,10 @@ export class Chat {
    * Wakes this device by Web Push while no page is open. Call it in a person's gesture, as the browser asks for
    * permission, and again at each start while `pushState()` is `on`, when it asks nothing. Rejects with PushError.
    */
-  enablePush(options: PushOptions = {}): Promise<void> {
+  async enablePush(options?: PushOptions): Promise<void> {
     // Before anything is awaited: else the gesture is over.
     const permission = globalThis.Notification?.requestPermission()
-    return this.#loadPush().then((push) => push.enable(options, permission))
+    return (await this.#loadPush()).enable(options, permission)
   }
 
   /** Ends push on this device and withdraws what is shown. */
@@ -160,18 +160,9 @@ export class Chat {
   }
 
   /** A module of its own: whoever has no push never loads it. */
-  #loadPush(): Promise<Push> {
-    this.#push ??= import('./push.ts').then(
-      ({ Push }) =>
-        new Push({
-          requests: this.requests,
-          onEvent: (listener) => this.on('event', listener),
-          signal: this.#closing.signal,
-        }),
-    )
-    this.#push.catch(() => {
-      this.#push = undefined
-    })
+  async #loadPush(): Promise<Push> {
+    const { Push } = await import('./push.ts')
+    this.#push ??= new Push(this, this.#closing.signal)
     return this.#push
   }
 

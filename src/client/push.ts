@@ -13,33 +13,30 @@ export type PushOptions = {
 
 type Heard = { type: string; conversation_id?: string; unread_count?: unknown }
 
-type Surroundings = {
+type Client = {
   requests: Requests
-  /** Calls back on each event of the inbox. */
-  onEvent(listener: (event: Heard) => void): void
-  /** Aborted when the client is closed. */
-  signal: AbortSignal
+  on(name: 'event', listener: (event: Heard) => void): unknown
 }
 
 /** Web Push on this device. While it is on, what is read withdraws the notification of its conversation. */
 export class Push {
-  readonly #around: Surroundings
+  readonly #requests: Requests
   #registration: ServiceWorkerRegistration | undefined
 
-  constructor(around: Surroundings) {
-    this.#around = around
-    around.onEvent(({ type, conversation_id, unread_count }) => {
+  /** Goes with `client`, which is closed when `signal` is aborted. */
+  constructor(client: Client, signal: AbortSignal) {
+    this.#requests = client.requests
+    client.on('event', ({ type, conversation_id, unread_count }) => {
       if (type === 'conversation.read' && unread_count === 0 && conversation_id !== undefined)
         void this.#withdraw(conversation_id)
     })
     if (typeof document === 'undefined') return
-    const { signal } = around
     document.addEventListener('visibilitychange', () => void this.#withdrawRead(), { signal })
   }
 
   /** `permission` is the answer of `Notification.requestPermission()`, called within the gesture. Rejects with PushError. */
   async enable(
-    { serviceWorker = '/service-worker.js' }: PushOptions,
+    { serviceWorker = '/service-worker.js' }: PushOptions = {},
     permission: Promise<NotificationPermission> | undefined,
   ): Promise<void> {
     if (!globalThis.isSecureContext)
@@ -55,7 +52,7 @@ export class Push {
     if (given !== 'granted')
       throw pushError('permission_not_given', 'Nobody allowed notifications: ask within a click, and again.')
     const registration = await install(serviceWorker)
-    await register(this.#around.requests, registration)
+    await register(this.#requests, registration)
     this.#registration = registration
     await this.#withdrawRead()
   }
@@ -63,7 +60,7 @@ export class Push {
   async disable(options: PushOptions = {}): Promise<void> {
     this.#registration = undefined
     const registration = isSupported() ? await registrationOf(options) : undefined
-    if (registration) await unregister(this.#around.requests, registration)
+    if (registration) await unregister(this.#requests, registration)
   }
 
   /** Asks nobody. Call `enable` at each start while it is `on`: keys change, and so do subscriptions. */
@@ -85,7 +82,7 @@ export class Push {
     for (const { data } of (await this.#registration?.getNotifications()) ?? []) {
       const id = (data as { conversation_id?: string | null } | null)?.conversation_id
       if (!id) continue
-      const answer = await this.#around.requests.json(`/v1/conversations/${id}`)
+      const answer = await this.#requests.json(`/v1/conversations/${id}`)
       const isOver = answer.ok
         ? (answer.body as { unread_count: number }).unread_count === 0
         : answer.isOurs && answer.status === 404
