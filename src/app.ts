@@ -81,8 +81,8 @@ export type Overrides = {
   leaseMs?: number
   /** Who is asked for the names of push endpoints. */
   resolver?: Resolver
-  /** Who hands pushes to push services, and how soon a node that says nothing is taken for dead. */
-  push?: { send: SendPush; staleMs?: number; graceMs?: number }
+  /** Who hands pushes to push services, and how soon a node and its turns are taken for dead. */
+  push?: { send: SendPush; graceMs?: number; staleMs?: number; expireSeconds?: number }
   /** Whoever started it tells where it listens. */
   isWorker?: boolean
 }

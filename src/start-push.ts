@@ -15,6 +15,8 @@ import { type Due, TurnQueue } from './store/turn-queue.ts'
 
 /** A node that says nothing for so long is dead, and others decide what it has left. */
 const STALE_MS = 15_000
+/** A turn that has not ended by then is given to another node; it ends within two thirds of that. */
+const EXPIRE_SECONDS = 45
 /** The same alarm is not raised more often. */
 const ALARM_EVERY_MS = 60_000
 
@@ -33,23 +35,38 @@ type Given = {
   graceMs: number
   previews: boolean
   staleMs?: number | undefined
+  expireSeconds?: number | undefined
   log: Logger
 }
 
 /** Puts push together: who is away, their turns, what goes to the push services. Ends with `stack`. */
 export async function startPush(given: Given, stack: AsyncDisposableStack): Promise<Push> {
-  const { database, node, now, send, graceMs, previews, log, staleMs = STALE_MS } = given
+  const {
+    database,
+    node,
+    now,
+    send,
+    graceMs,
+    previews,
+    log,
+    staleMs = STALE_MS,
+    expireSeconds = EXPIRE_SECONDS,
+  } = given
   const onError = (error: unknown) => log.warn({ err: error }, 'push')
   const store = new PushStore(database)
   stack.defer(() => store.close())
-  const queue = stack.use(await TurnQueue.open(database, onError))
+  const queue = stack.use(await TurnQueue.open(database, expireSeconds, onError))
   const metrics = newPushMetrics()
   const deliveries = new Deliveries({
-    ...{ send, services: new PushServices(), previews, metrics, now, onAlarm: alarms(log) },
+    ...{ send, services: new PushServices(), previews, metrics, now, onAlarm: alarms(log), onError },
     unsubscribe: (target) => store.unsubscribe(target).catch(onError),
   })
-  const deliver: Deliveries['deliver'] = (...call) => deliveries.deliver(...call)
-  const turns = stack.use(new Turns({ queue, store, epochOf: inboxEpoch, deliver, metrics, now, onError }))
+  const turns = stack.use(
+    new Turns({
+      ...{ queue, store, deliveries, epochOf: inboxEpoch, metrics, now, onError },
+      turnMs: (expireSeconds * 1_000 * 2) / 3,
+    }),
+  )
   const onDue = async (dues: readonly Due[]) => {
     await queue.add(dues)
     if (dues.some(({ due_ms }) => due_ms <= 0)) turns.wake()

@@ -34,7 +34,7 @@ const fail = (error: unknown) => {
 }
 
 async function open(): Promise<TurnQueue> {
-  const queue = await TurnQueue.open(database, fail)
+  const queue = await TurnQueue.open(database, 45, fail)
   onTestFinished(() => queue[Symbol.asyncDispose]())
   return queue
 }
@@ -75,7 +75,7 @@ test('a turn that is to be later comes then, and not before', async () => {
 })
 
 test('a turn whose node died is taken by another soon', async () => {
-  const dead = await TurnQueue.open(database, fail)
+  const dead = await TurnQueue.open(database, 45, fail)
   await dead.add(now('left'))
   const [left] = await dead.take(1)
   await dead[Symbol.asyncDispose]()

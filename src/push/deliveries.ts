@@ -21,6 +21,7 @@ type Given = {
   unsubscribe(target: PushTarget): Promise<void>
   /** A push service refuses our keys: nobody there is woken until an operator mends that. */
   onAlarm(service: string, reason: string): void
+  onError(error: unknown): void
 }
 
 /** 'again': after so many ms; not 'tried' where it did not come to that. */
@@ -93,15 +94,17 @@ export class Deliveries {
     const options = optionsOf(push, view)
     let payload = payloadOf(push, view, this.#given.previews)
     for (;;) {
-      const outcome = await this.#given
-        .send(target, payload, options, signal)
-        .catch(
-          (error: unknown): PushOutcome => ({ type: 'retry', afterMs: undefined, reason: String(error) }),
-        )
+      const outcome = await this.#given.send(target, payload, options, signal).catch(this.#failed)
       const shorter = outcome.type === 'too_large' ? shorten(payload) : undefined
       if (!shorter || signal.aborted) return outcome
       payload = shorter
     }
+  }
+
+  /** No push service did that. */
+  readonly #failed = (error: unknown): PushOutcome => {
+    this.#given.onError(error)
+    return { type: 'retry', afterMs: undefined, reason: 'failed here' }
   }
 
   async #judge(outcome: PushOutcome, target: PushTarget, attempts: number): Promise<Result> {

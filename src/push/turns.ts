@@ -24,8 +24,10 @@ type Given = {
   queue: TurnQueuePort
   store: TurnStore
   epochOf(databaseEpoch: string, userId: string): string
-  deliver(deliveries: readonly Delivery[], signal: AbortSignal): Promise<Delivered[]>
+  deliveries: { deliver(deliveries: readonly Delivery[], signal: AbortSignal): Promise<Delivered[]> }
   metrics: PushMetrics
+  /** How long a turn may take, before the queue takes its node for dead. */
+  turnMs: number
   /** ms since 1970, the same on all nodes. */
   now(): number
   onError(error: unknown): void
@@ -39,8 +41,6 @@ const MIN_ROOM = 64
 /** How often is looked whose turn it is, where nobody says so. */
 const LOOK_MS = 1_000
 const RETRY_MS = 1_000
-/** A turn ends before the queue takes its node for dead. */
-const TURN_MS = 30_000
 /** What is under way when the node goes away has so long to end. */
 const LAST_MS = 2_500
 const GIVE_UP_MS = 24 * 3_600_000
@@ -119,16 +119,18 @@ export class Turns implements AsyncDisposable {
     })
     const byUser = Map.groupBy(due, ({ push }) => push.user_id)
     for (const turn of turns) {
-      const run = this.#runTurn(turn, byUser.get(turn.user_id) ?? []).finally(() => {
-        this.#underWay.delete(run)
-        if (this.#isFull && MAX_TURNS - this.#underWay.size >= MIN_ROOM) this.wake()
-      })
+      const run = this.#runTurn(turn, byUser.get(turn.user_id) ?? [])
+        .catch((error: unknown) => this.#tell(error))
+        .finally(() => {
+          this.#underWay.delete(run)
+          if (this.#isFull && MAX_TURNS - this.#underWay.size >= MIN_ROOM) this.wake()
+        })
       this.#underWay.add(run)
     }
   }
 
   async #runTurn(turn: Turn, due: readonly Delivery[]): Promise<void> {
-    const signal = AbortSignal.any([this.#ending.signal, AbortSignal.timeout(TURN_MS)])
+    const signal = AbortSignal.any([this.#ending.signal, AbortSignal.timeout(this.#given.turnMs)])
     const settlements: Settlement[] = []
     const deliveries: Delivery[] = []
     for (const delivery of due) {
@@ -136,7 +138,7 @@ export class Turns implements AsyncDisposable {
       if (settlement) settlements.push(settlement)
       else deliveries.push(delivery)
     }
-    const delivered = await this.#given.deliver(deliveries, signal)
+    const delivered = await this.#given.deliveries.deliver(deliveries, signal)
     for (const [index, delivery] of deliveries.entries()) {
       const outcome = delivered[index]
       if (outcome) settlements.push(this.#settlementOf(delivery, outcome))

@@ -4,8 +4,6 @@ import type { Database, Sql } from './database.ts'
 /** Turns: of each person one at a time, on one node. Later: whose turn it is to be then. */
 const TURNS = 'push-turns'
 const LATER = 'push-later'
-/** A turn not done by then was its node's end: another takes it. */
-const EXPIRE_SECONDS = 45
 const SUPERVISE_SECONDS = 5
 const RETENTION_SECONDS = 3 * 86_400
 /** Expiring costs a try each time; whether to give up is decided elsewhere. */
@@ -29,8 +27,15 @@ export class TurnQueue implements AsyncDisposable {
     this.#closing = closing
   }
 
-  /** Makes pg-boss's schema, or brings it up to date, as the owner of ours. */
-  static async open(database: Database, onError: (error: unknown) => void): Promise<TurnQueue> {
+  /**
+   * Makes pg-boss's schema, or brings it up to date, as the owner of ours. A turn not done within `expireSeconds` was its
+   * node's end: another takes it.
+   */
+  static async open(
+    database: Database,
+    expireSeconds: number,
+    onError: (error: unknown) => void,
+  ): Promise<TurnQueue> {
     const installing = database.connect('longwave push installation', 1, { statement_timeout: INSTALL_MS })
     try {
       const installer = bossOver(installing, onError)
@@ -45,7 +50,7 @@ export class TurnQueue implements AsyncDisposable {
     const boss = bossOver(sql, (error) => closing.signal.aborted || onError(error))
     await boss.start()
     const options = {
-      expireInSeconds: EXPIRE_SECONDS,
+      expireInSeconds: expireSeconds,
       retentionSeconds: RETENTION_SECONDS,
       retryLimit: RETRY_LIMIT,
     }

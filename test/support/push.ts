@@ -1,6 +1,5 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, onTestFinished } from 'vitest'
-import type { Gateway } from '../../src/app.ts'
 import { Database } from '../../src/store/database.ts'
 import { startGateway } from './gateway.ts'
 import { Person } from './person.ts'
@@ -12,7 +11,9 @@ export const GRACE_MS = 300
 /** … of 40 … */
 export const LEASE_MS = 2_000
 /** … and of 15. */
-const STALE_MS = 1_500
+export const STALE_MS = 1_500
+/** Instead of 45. */
+export const EXPIRE_SECONDS = 3
 
 /** A Postgres for a whole suite, there from `beforeAll` on, and gateways over it that wake people by a recorder. */
 export function usePush() {
@@ -29,7 +30,7 @@ export function usePush() {
 
   /** A gateway until the end of the test. */
   async function start(config: Parameters<typeof startGateway>[1] = {}, recorder = new PushRecorder()) {
-    const push = { send: recorder.send, graceMs: GRACE_MS, staleMs: STALE_MS }
+    const push = { send: recorder.send, graceMs: GRACE_MS, staleMs: STALE_MS, expireSeconds: EXPIRE_SECONDS }
     const gateway = await startGateway(postgres.url, config, { leaseMs: LEASE_MS, push })
     onTestFinished(() => gateway[Symbol.asyncDispose]())
     return { gateway, recorder, url: gateway.url }
@@ -72,9 +73,6 @@ export function usePush() {
     },
   }
 }
-
-/** A gateway that is there from now on, and what it sends. */
-export type Pushing = { gateway: Gateway; recorder: PushRecorder; url: string }
 
 /** Reads all there is and says so. */
 export async function acknowledge(person: Person, active?: boolean): Promise<string> {
