@@ -3,6 +3,7 @@ import type { Failure, Input, Status } from './ladder/draft.ts'
 import type { Rung } from './ladder/rungs.ts'
 import { initialState, type State } from './ladder/state.ts'
 import { dueAt, step } from './ladder/step.ts'
+import { NEVER } from './ladder/timing.ts'
 import type { Lag } from './lag.ts'
 import type { Reading } from './reading.ts'
 import type { Frame } from './sse-parser.ts'
@@ -114,7 +115,7 @@ export class Connection {
   #setTimer(): void {
     clearTimeout(this.#timer)
     const pause = dueAt(this.#state) - performance.now()
-    if (pause === Number.POSITIVE_INFINITY) return
+    if (pause === NEVER) return
     this.#timer = setTimeout(
       () => this.give({ type: 'tick' }),
       Math.min(Math.max(1, pause), LONGEST_TIMER_MS),

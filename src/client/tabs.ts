@@ -109,18 +109,19 @@ export class Tabs {
 
   /** Another leads. */
   #stepDown(): void {
-    const wasLeading = this.#release !== undefined
-    this.#release?.()
-    this.#release = undefined
-    this.#waiting = undefined
+    this.#giveUp()
     this.#heardAt = performance.now()
-    if (wasLeading) this.#handlers.follow()
     this.#queue()
   }
 
   /** This tab is frozen or left: others need not find that out. */
   #leave(): void {
     this.tell({ type: 'gone' })
+    this.#giveUp()
+  }
+
+  /** Neither leads nor waits for it. */
+  #giveUp(): void {
     this.#waiting?.abort()
     this.#waiting = undefined
     if (!this.#release) return

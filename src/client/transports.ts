@@ -6,7 +6,7 @@ import { type Frame, SseParser } from './sse-parser.ts'
 
 export type Open = Extract<Effect, { type: 'open' }>
 
-/** What an open attempt says of itself; nothing any more once it was closed. */
+/** What an open attempt says of itself. Once it was closed nobody listens any more. */
 export type Hearer = {
   frame(frame: Frame): void
   bytes(): void
@@ -31,9 +31,7 @@ export function openAttempt(
 ): () => void {
   const closing = new AbortController()
   const { signal } = closing
-  const fail = (error: unknown) => {
-    if (!signal.aborted) hearer.failed({ fault: 'broken', reason: String(error) })
-  }
+  const fail = (error: unknown) => hearer.failed({ fault: 'broken', reason: String(error) })
   const { EventSource } = transports
   if (open.rung === 'sse' && EventSource) {
     const { path } = requestOf({ ...open, isPost: false })
@@ -100,13 +98,13 @@ async function openEventSource(
   signal.addEventListener('abort', () => source.close())
   source.onmessage = ({ data, lastEventId }) => hearer.frame({ event: '', data, id: lastEventId })
   for (const name of NAMED) {
-    source.addEventListener(name, ({ data, lastEventId }) => {
-      if (!signal.aborted) hearer.frame({ event: name, data, id: lastEventId })
-    })
+    source.addEventListener(name, ({ data, lastEventId }) =>
+      hearer.frame({ event: name, data, id: lastEventId }),
+    )
   }
   source.onerror = () => {
     source.close()
-    if (!signal.aborted) hearer.failed({ fault: 'broken', reason: 'the event stream broke' })
+    hearer.failed({ fault: 'broken', reason: 'the event stream broke' })
   }
 }
 
@@ -125,7 +123,7 @@ async function readStream(
   const parser = new SseParser()
   const hear = (frames: Frame[]) => {
     if (frames.length === 0) hearer.bytes()
-    for (const frame of frames) if (!signal.aborted) hearer.frame(frame)
+    for (const frame of frames) hearer.frame(frame)
   }
   if (hasBodies && response.body) {
     for await (const chunk of chunksOf(response.body)) {
@@ -133,7 +131,7 @@ async function readStream(
       hear(parser.push(chunk))
     }
   } else hear(parser.pushText(await response.text()))
-  if (!signal.aborted) hearer.ended()
+  hearer.ended()
 }
 
 async function readAnswer(

@@ -5,15 +5,15 @@ import { build, type Plugin } from 'esbuild'
 const SOURCE = new URL('../', import.meta.url)
 
 /**
- * Properties that only the ladder's own state and the client's parts have, shortened in what is served: none of them is on the wire,
- * in a message between tabs, kept in a storage or of any interface.
+ * Properties that only the client's own parts have, most of them the ladder's, shortened in what is served: none of them is
+ * on the wire, in a message between tabs, kept in a storage or of any interface.
  */
 const INTERNAL = (
   'suspectedAt climbAt doubtAt witnessAt witnesses cutAges cutAge pollCuts lostAt provenAt heardAt ' +
   'changedAt activeAt maxAge failures climbs heartbeatMs streamed hasCursor hasWorked ' +
   'hasUnconfirmedCut hasMore hasBodies isDown isHalted isPost isPlaced attempts reported highest ' +
   'effects faults pending owed phase began since until attempt isPosting weight remembered tookMs ' +
-  'wasEmpty retryMs catchUp isLive isLeading pushText'
+  'wasEmpty retryMs catchUp isLive isLeading isCookie pushText'
 ).split(' ')
 
 /**
@@ -46,6 +46,7 @@ export async function bundle(name: string, format: 'esm' | 'iife'): Promise<[str
     minify: true,
     ...(name.startsWith('client/') && { mangleProps: new RegExp(`^(${INTERNAL.join('|')})$`) }),
     target: 'es2022',
+    define: { 'Number.POSITIVE_INFINITY': 'Infinity' },
     logLevel: 'silent',
     plugins: [sharedClient],
   })
