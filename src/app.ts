@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto'
-import type { Resolver } from 'node:dns/promises'
 import { hostname } from 'node:os'
 import { type Logger, pino } from 'pino'
 import type { Config } from './config.ts'
@@ -26,12 +25,9 @@ import { Typing } from './live/typing.ts'
 import { locateDatabase } from './locate-database.ts'
 import { LEASE_MS } from './protocol/constants.ts'
 import type { Passing } from './protocol/passing.ts'
-import { EndpointGuard } from './push/endpoint-guard.ts'
-import type { SendPush } from './push/push.ts'
-import { loadVapidKeys } from './push/vapid.ts'
 import { StartError } from './start-error.ts'
 import { startPresence } from './start-presence.ts'
-import { startPush } from './start-push.ts'
+import { type PushOverrides, startPush } from './start-push.ts'
 import { Acknowledgements } from './store/acknowledgements.ts'
 import { startBroadcaster } from './store/broadcaster.ts'
 import { Clock } from './store/clock.ts'
@@ -79,10 +75,7 @@ export type Overrides = {
   database?: DatabaseOptions
   /** How long a device's word holds that it is there. */
   leaseMs?: number
-  /** Who is asked for the names of push endpoints. */
-  resolver?: Resolver
-  /** Who hands pushes to push services, and how soon a node and its turns are taken for dead. */
-  push?: { send: SendPush; graceMs?: number; staleMs?: number; expireSeconds?: number }
+  push?: PushOverrides
   /** Whoever started it tells where it listens. */
   isWorker?: boolean
 }
@@ -142,12 +135,10 @@ async function assemble(
   const node = `${hostname()}-${process.pid}-${randomBytes(2).toString('hex')}`
   const delivery = stack.use(new Delivery(node, now))
   const nodes = stack.use(new Nodes(bus, { node, deployment }, () => delivery.load))
-  const push =
-    overrides.push &&
-    (await startPush({ ...{ database, node, now, log, ...config.push }, ...overrides.push }, stack))
+  const push = await startPush({ database, node, now, log, config, overrides: overrides.push ?? {} }, stack)
   const tell: Announce = (announcement) => {
     bus.announce(announcement, nodes.others)
-    push?.take(announcement)
+    push.take(announcement)
   }
   const announce = overrides.announce?.(tell) ?? tell
   const inbox = new InboxReader(database)
@@ -205,14 +196,7 @@ async function assemble(
     authenticator: new Authenticator({ tokens, devices, revocations, origins, provider, onSeen }),
     origins,
     limits: new Limits(config.rateLimits),
-    vapid: await loadVapidKeys(config, (name, make) => sharedSecret(database, name, make)),
-    endpointGuard: new EndpointGuard(
-      {
-        allowedHosts: config.pushAllowedHosts,
-        allowPrivate: config.pushAllowPrivate,
-      },
-      overrides.resolver,
-    ),
+    push,
     broadcaster: stack.use(startBroadcaster({ database, announce, committer, onError: warn })),
     eraser: stack.use(startEraser(writer, warn)),
   }
@@ -233,11 +217,12 @@ async function openBus(
 }
 
 /** Says when browsers cannot be woken because the keys have changed. */
-async function reportForeignSubscriptions({ database, vapid, log }: Services): Promise<void> {
-  const count = await countForeignSubscriptions(database.sql, vapid.publicKey)
+async function reportForeignSubscriptions({ database, push, log }: Services): Promise<void> {
+  const { publicKey } = push.vapid
+  const count = await countForeignSubscriptions(database.sql, publicKey)
   if (count === 0) return
   log.warn(
-    `${count} push subscriptions were made with another VAPID key than the present ${vapid.publicKey}: ` +
+    `${count} push subscriptions were made with another VAPID key than the present ${publicKey}: ` +
       'nothing is pushed to them until their browsers subscribe again, or the former key is set again',
   )
 }

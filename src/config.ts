@@ -16,6 +16,22 @@ export type ProviderConfig = {
   key: { jwksUrl: string } | { secret: string }
 }
 
+/** Waking people up. */
+export type PushConfig = {
+  /** Whoever has not received something for so long is away. */
+  graceMs: number
+  /** Whether a push shows the text. */
+  previews: boolean
+  /** Where pushes may go: `push.example.org`, `*.example.org`, `push.example.org:8443`; empty means anywhere. */
+  allowedHosts: readonly string[]
+  /** Whether pushes may go to private addresses, and any port. */
+  allowPrivate: boolean
+  /** Signs pushes; without it one is made and kept in the database. */
+  vapidPrivateKey: string | undefined
+  /** Whom push services write to: `mailto:` or `https:`. */
+  vapidSubject: string | undefined
+}
+
 /** All settings, read once and checked. Tests build one themselves. */
 export type Config = {
   host: string
@@ -42,16 +58,7 @@ export type Config = {
   adminToken: string | undefined
   /** Without it only accounts of our own are known. */
   provider: ProviderConfig | undefined
-  /** Signs pushes; without it one is made and kept in the database. */
-  vapidPrivateKey: string | undefined
-  /** Whom push services write to: `mailto:` or `https:`. */
-  vapidSubject: string | undefined
-  /** Where pushes may go: `push.example.org`, `*.example.org`, `push.example.org:8443`; empty means anywhere. */
-  pushAllowedHosts: readonly string[]
-  /** Whether pushes may go to private addresses, and any port. */
-  pushAllowPrivate: boolean
-  /** Whoever has not received something for so long is away; whether a push shows the text. */
-  push: { graceMs: number; previews: boolean }
+  push: PushConfig
   groupLimit: number
   retentionDays: number
   logLevel: 'debug' | 'info' | 'warn' | 'error' | 'silent'
@@ -238,11 +245,14 @@ export function loadConfig(env: NodeJS.ProcessEnv): Config {
     presence: set.PRESENCE,
     adminToken: set.ADMIN_TOKEN,
     provider: providerConfig(set),
-    vapidPrivateKey: vapidKey(set),
-    vapidSubject: set.VAPID_SUBJECT,
-    pushAllowedHosts: set.PUSH_ALLOWED_HOSTS,
-    pushAllowPrivate: set.PUSH_ALLOW_PRIVATE,
-    push: { graceMs: set.PUSH_GRACE_SECONDS * 1_000, previews: set.PUSH_PREVIEWS },
+    push: {
+      graceMs: set.PUSH_GRACE_SECONDS * 1_000,
+      previews: set.PUSH_PREVIEWS,
+      allowedHosts: set.PUSH_ALLOWED_HOSTS,
+      allowPrivate: set.PUSH_ALLOW_PRIVATE,
+      vapidPrivateKey: vapidKey(set),
+      vapidSubject: set.VAPID_SUBJECT,
+    },
     groupLimit: set.GROUP_LIMIT,
     retentionDays: set.INBOX_RETENTION_DAYS,
     logLevel: set.LOG_LEVEL,

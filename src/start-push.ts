@@ -1,70 +1,85 @@
+import type { Resolver } from 'node:dns/promises'
 import type { Logger } from 'pino'
+import type { Config } from './config.ts'
 import type { Announcement } from './protocol/event.ts'
 import { Deliveries } from './push/deliveries.ts'
+import { EndpointGuard } from './push/endpoint-guard.ts'
 import { newPushMetrics, type PushMetrics } from './push/metrics.ts'
 import { Planner } from './push/planner.ts'
 import type { SendPush } from './push/push.ts'
 import { Recovery } from './push/recovery.ts'
+import { PushSender } from './push/send.ts'
 import { PushServices } from './push/services.ts'
 import { Turns } from './push/turns.ts'
+import { loadVapidKeys, type VapidKeys, VapidSigner } from './push/vapid.ts'
 import type { Database } from './store/database.ts'
 import { inboxEpoch } from './store/inbox.ts'
 import { PushPlanners } from './store/push-planners.ts'
 import { PushStore } from './store/pushes.ts'
+import { sharedSecret } from './store/secrets.ts'
 import { type Due, TurnQueue } from './store/turn-queue.ts'
 
 /** A node that says nothing for so long is dead, and others decide what it has left. */
 const STALE_MS = 15_000
 /** A turn that has not ended by then is given to another node; it ends within two thirds of that. */
 const EXPIRE_SECONDS = 45
+/** Firefox looks so long after a push whether something is shown for it: taken back before, it counts as silent too. */
+const SHOWN_MS = 3_000
 /** The same alarm is not raised more often. */
 const ALARM_EVERY_MS = 60_000
 
 /** Waking people up, as the rest of the gateway sees it. */
 export type Push = {
+  readonly vapid: VapidKeys
+  readonly endpointGuard: EndpointGuard
   readonly metrics: PushMetrics
   /** Something was committed here. */
   take(announcement: Announcement): void
+}
+
+/** What tests replace: who hands pushes over, who is asked for names, and times. */
+export type PushOverrides = {
+  send?: SendPush
+  resolver?: Resolver
+  staleMs?: number
+  expireSeconds?: number
+  shownMs?: number
 }
 
 type Given = {
   database: Database
   node: string
   now: () => number
-  send: SendPush
-  graceMs: number
-  previews: boolean
-  staleMs?: number | undefined
-  expireSeconds?: number | undefined
+  config: Config
+  overrides: PushOverrides
   log: Logger
 }
 
 /** Puts push together: who is away, their turns, what goes to the push services. Ends with `stack`. */
 export async function startPush(given: Given, stack: AsyncDisposableStack): Promise<Push> {
-  const {
-    database,
-    node,
-    now,
-    send,
-    graceMs,
-    previews,
-    log,
-    staleMs = STALE_MS,
-    expireSeconds = EXPIRE_SECONDS,
-  } = given
+  const { database, node, now, config, overrides, log } = given
+  const { graceMs, previews } = config.push
+  const { staleMs = STALE_MS, expireSeconds = EXPIRE_SECONDS, shownMs = SHOWN_MS } = overrides
   const onError = (error: unknown) => log.warn({ err: error }, 'push')
-  const store = new PushStore(database)
+  const vapid = await loadVapidKeys({ ...config.push, publicUrl: config.publicUrl }, (name, make) =>
+    sharedSecret(database, name, make),
+  )
+  const endpointGuard = new EndpointGuard(config.push, overrides.resolver)
+  const sender = stack.use(new PushSender(new VapidSigner(vapid), endpointGuard))
+  const store = new PushStore(database, { vapidPublicKey: vapid.publicKey, shownMs })
   stack.defer(() => store.close())
   const queue = stack.use(await TurnQueue.open(database, expireSeconds, onError))
   const metrics = newPushMetrics()
   const deliveries = new Deliveries({
-    ...{ send, services: new PushServices(), previews, metrics, now, onAlarm: alarms(log), onError },
+    send: overrides.send ?? sender.send,
+    ...{ services: new PushServices(), previews, metrics, now, onAlarm: alarms(log), onError },
     unsubscribe: (target) => store.unsubscribe(target).catch(onError),
   })
+  const expireMs = expireSeconds * 1_000
   const turns = stack.use(
     new Turns({
       ...{ queue, store, deliveries, epochOf: inboxEpoch, metrics, now, onError },
-      turnMs: (expireSeconds * 1_000 * 2) / 3,
+      turnMs: (expireMs * 2) / 3,
     }),
   )
   const onDue = async (dues: readonly Due[]) => {
@@ -74,10 +89,16 @@ export async function startPush(given: Given, stack: AsyncDisposableStack): Prom
   const marks = new PushPlanners(database, node, staleMs)
   const planner = new Planner({ store, epochOf: inboxEpoch, graceMs, metrics, onDue, onError })
   const onOverdue = (userIds: readonly string[]) => onDue(userIds.map((user_id) => ({ user_id, due_ms: 0 })))
-  stack.use(new Recovery({ store, marks, planner, now, staleMs, onOverdue, onError }))
+  stack.use(
+    new Recovery({
+      ...{ store, marks, planner, now, staleMs, onOverdue, onError },
+      // Longer than a turn takes that its node died in.
+      overdueMs: expireMs * 2.5,
+    }),
+  )
   // Ended before it, so that it knows what is left.
   stack.use(planner)
-  return { metrics, take: (announcement) => planner.take(announcement) }
+  return { vapid, endpointGuard, metrics, take: (announcement) => planner.take(announcement) }
 }
 
 function alarms(log: Logger): (service: string, reason: string) => void {

@@ -1,124 +1,176 @@
 import { fileURLToPath } from 'node:url'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { startGateway } from './support/gateway.ts'
 import { GatewayProcess } from './support/gateway-process.ts'
-import { Person } from './support/person.ts'
-import { EXPIRE_SECONDS, GRACE_MS, LEASE_MS, STALE_MS, usePush } from './support/push.ts'
+import { Person, vapidKeyOf } from './support/person.ts'
+import { GRACE_MS, LEASE_MS, PUSH_TIMES, usePush } from './support/push.ts'
+import { PushService } from './support/push-service.ts'
 import { until } from './support/wait.ts'
 
 const SCRIPT = fileURLToPath(new URL('./support/dying-gateway.ts', import.meta.url))
+const PATH = '/v1/devices/current/push-subscription'
 
 const push = usePush()
-const { pair, subscribe, marker } = push
+let service: PushService
 
-/** A node in a process of its own that dies at a step; `sent` are those whom it woke. */
-async function startDying(dieAt: string): Promise<{ node: GatewayProcess; url: string; sent: string[] }> {
-  const times = { GRACE_MS, LEASE_MS, STALE_MS, EXPIRE_SECONDS }
-  const env = Object.fromEntries(Object.entries(times).map(([name, value]) => [name, String(value)]))
-  const node = new GatewayProcess({ DATABASE_URL: push.postgres.url, DIE_AT: dieAt, ...env }, SCRIPT)
+beforeAll(async () => {
+  service = await PushService.start()
+})
+afterAll(() => service?.[Symbol.asyncDispose]())
+
+/** A node that sends for real, until the end of the test. */
+async function startNode() {
+  const config = { push: { graceMs: GRACE_MS, allowPrivate: true } }
+  const node = await startGateway(push.postgres.url, config, { leaseMs: LEASE_MS, push: PUSH_TIMES })
   onTestFinished(() => node[Symbol.asyncDispose]())
-  const sent: string[] = []
-  node.child.on('message', (userId) => sent.push(String(userId)))
-  return { node, url: await node.url(), sent }
+  return node
+}
+
+/** A node in a process of its own that dies at a step. */
+function startDying(dieAt: string, graceMs: number): GatewayProcess {
+  const node = new GatewayProcess(
+    {
+      DATABASE_URL: push.postgres.url,
+      PUSH_ALLOW_PRIVATE: 'on',
+      ...PushService.environment,
+      DIE_AT: dieAt,
+      TIMES: JSON.stringify({ graceMs, leaseMs: LEASE_MS, ...PUSH_TIMES }),
+    },
+    SCRIPT,
+  )
+  onTestFinished(() => node[Symbol.asyncDispose]())
+  return node
+}
+
+/** Somebody who wants to be woken, and their browser. */
+async function sleeper(url: string) {
+  const person = await Person.signUp(url)
+  return { person, browser: await service.browserOf(person) }
+}
+
+/** Somebody is woken: what was committed before has been decided then. */
+async function marker(url: string): Promise<void> {
+  const [alice, { person, browser }] = [await Person.signUp(url), await sleeper(url)]
+  await alice.send(await alice.direct(person), 'marker')
+  await until('the marker', () => browser.pushes.length === 1, 30_000)
 }
 
 describe('many nodes', () => {
-  test('wake each person once, whoever commits and whoever sends', async () => {
-    const [one, other] = [await push.start(), await push.start()]
+  test('make one key and agree, and wake each person once, whoever commits and whoever sends', async () => {
+    const [one, other] = await Promise.all([startNode(), startNode()])
+    expect(await vapidKeyOf(one.url)).toBe(await vapidKeyOf(other.url))
     const alice = await Person.signUp(one.url)
-    const people = await Promise.all(Array.from({ length: 30 }, () => Person.signUp(one.url)))
-    await Promise.all(people.map((person) => subscribe(person)))
-    const group = await alice.group(people)
+    const people = await Promise.all(Array.from({ length: 30 }, () => sleeper(one.url)))
+    const group = await alice.group(people.map(({ person }) => person))
     await Promise.all(
       [1, 2, 3, 4].map((n) => alice.at(n % 2 ? one.url : other.url).send(group, `message ${n}`)),
     )
-    const all = () => [...one.recorder.all, ...other.recorder.all].map(({ target }) => target.user_id)
-    await until('all', () => new Set(all()).size === people.length)
-    await Promise.all([marker(one), marker(other)])
-    const woken = all().filter((id) => people.some((person) => person.id === id))
-    expect(woken.sort()).toEqual(people.map(({ id }) => id).sort())
+    await until('all', () => people.every(({ browser }) => browser.pushes.length > 0))
+    await Promise.all([marker(one.url), marker(other.url)])
+    expect(people.map(({ browser }) => browser.pushes.length)).toEqual(people.map(() => 1))
   })
 
-  test.each(['commit', 'grace', 'sending', 'sent'])(
-    'wake whom one did not that was killed at: %s',
-    async (dieAt) => {
-      const dying = await startDying(dieAt)
-      const { alice, bob, conversation } = await pair(dying.url)
-      const seen = await Person.signUp(dying.url)
-      await subscribe(seen)
-      const read = await alice.direct(seen)
-      const living = await push.start()
-      if (dieAt === 'grace') {
-        await alice.at(living.url).send(read, 'read in time')
-        await seen.at(living.url).call('PUT', `/v1/conversations/${read}/read`, { seq: 1 })
-      }
-      await alice.send(conversation, 'hello').catch(() => undefined)
-      await dying.node.exited
-      const [sent] = await living.recorder.waitFor(bob, 1, 40_000)
-      expect(sent?.payload.preview).toBe('hello')
-      expect(dying.sent).toEqual(dieAt === 'sent' ? [bob.id] : [])
-      await until(
-        'nobody to be left',
-        async () => {
-          const rows = await push.database.sql`SELECT node FROM push_planners`
-          return rows.length === 1
-        },
-        40_000,
-      )
-      await marker(living)
-      expect(living.recorder.to(bob)).toHaveLength(1)
-      expect(living.recorder.to(seen)).toEqual([])
-    },
-    90_000,
-  )
+  /** A node is killed at a step, with one person away, one who reads in time and one who unsubscribes in time. */
+  async function killed(dieAt: string, url: string) {
+    const dying = startDying(dieAt, dieAt === 'sent' ? 2_000 : GRACE_MS)
+    const [alice, away, reader, leaver] = await Promise.all([
+      Person.signUp(url),
+      ...[1, 2, 3].map(() => sleeper(url)),
+    ])
+    if (!alice || !away || !reader || !leaver) throw new Error('nobody is there')
+    const group = await alice.group([away, reader, leaver].map(({ person }) => person))
+    // Taken, but never answered: whether it arrived cannot be known.
+    if (dieAt === 'sent') away.browser.next.push(() => void dying.kill())
+    await alice
+      .at(await dying.url())
+      .send(group, 'hello')
+      .catch(() => undefined)
+    if (dieAt !== 'sent') await dying.exited
+    await reader.person.call('PUT', `/v1/conversations/${group}/read`, { seq: 1 })
+    await leaver.person.call('DELETE', PATH)
+    await dying.exited
+    const attempts = dieAt === 'sent' ? 2 : 1
+    await until(`what was left at ${dieAt}`, () => away.browser.pushes.length >= attempts, 40_000)
+    expect(away.browser.pushes[0]?.payload).toMatchObject({ type: 'message', preview: 'hello' })
+    return { dieAt, attempts, away, reader, leaver }
+  }
+
+  test('wake whom one did not that was killed, at any step, and nobody who read or unsubscribed in time', async () => {
+    const living = await startNode()
+    const steps = ['commit', 'grace', 'sending', 'sent']
+    const all = await Promise.all(steps.map((step) => killed(step, living.url)))
+    await until('nobody to be left', async () => {
+      const rows = await push.database.sql`SELECT node FROM push_planners`
+      return rows.length === 1
+    })
+    await marker(living.url)
+    for (const { dieAt, attempts, away, reader, leaver } of all) {
+      const pushes = [away, reader, leaver].map(({ browser }) => browser.pushes.length)
+      expect({ dieAt, pushes }).toEqual({ dieAt, pushes: [attempts, 0, 0] })
+    }
+  }, 90_000)
 
   test('go through what the last one left when they start again; nobody is rung twice for it', async () => {
-    const dying = await startDying('commit')
-    const one = await pair(dying.url)
-    await one.alice.send(one.conversation, 'hello').catch(() => undefined)
-    await dying.node.exited
-    const { recorder, gateway } = await push.start()
-    await recorder.waitFor(one.bob, 1, 40_000)
-    await gateway[Symbol.asyncDispose]()
-    const again = await push.start()
-    await marker(again)
-    expect(again.recorder.to(one.bob)).toEqual([])
+    const dying = startDying('commit', GRACE_MS)
+    const url = await dying.url()
+    const [alice, bob] = [await Person.signUp(url), await sleeper(url)]
+    const conversation = await alice.direct(bob.person)
+    await alice.send(conversation, 'hello').catch(() => undefined)
+    await dying.exited
+    const first = await startNode()
+    await until('the push', () => bob.browser.pushes.length === 1, 40_000)
+    await first[Symbol.asyncDispose]()
+    await marker((await startNode()).url)
+    expect(bob.browser.pushes).toHaveLength(1)
   }, 60_000)
 
   test('lose nothing of one that goes away kindly within the grace time', async () => {
-    const leaving = await push.start()
-    const staying = await push.start()
-    const { alice, bob, conversation } = await pair(leaving.url)
-    await alice.send(conversation, 'hello')
-    await leaving.gateway[Symbol.asyncDispose]()
-    await until(
-      'the push',
-      () => leaving.recorder.to(bob).length + staying.recorder.to(bob).length === 1,
-      30_000,
-    )
+    const [leaving] = await Promise.all([startNode(), startNode()])
+    const [alice, bob] = [await Person.signUp(leaving.url), await sleeper(leaving.url)]
+    await alice.send(await alice.direct(bob.person), 'hello')
+    await leaving[Symbol.asyncDispose]()
+    await until('the push', () => bob.browser.pushes.length === 1, 30_000)
   }, 40_000)
+})
 
-  test('put through again what is committed while push knows nobody, once somebody wants to be woken', async () => {
+describe('a node', () => {
+  test('forgets what is committed while nobody wants to be woken, and begins once somebody does', async () => {
     const node = await push.start()
     await push.database.sql`DELETE FROM push_subscriptions`
-    const { alice, bob, conversation } = await pair(node.url)
+    const { alice, bob, conversation } = await push.pair(node.url)
     await alice.send(conversation, 'hello')
     await node.recorder.waitFor(bob)
   })
-})
 
-test('an announcement whose node dies wakes everybody nevertheless', async () => {
-  const living = await push.start()
-  const { bob } = await pair(living.url)
-  await push.database.sql`
-    WITH made AS (
-      INSERT INTO broadcasts (id, text, created_at, recipients_total, recipients_done, last_user, completed_at)
-      VALUES (gen_random_uuid(), 'Down at noon', now(), 1, 1, ${bob.id}, now()) RETURNING *),
-    head AS (UPDATE inbox_heads SET last_id = last_id + 1 WHERE user_id = ${bob.id} RETURNING last_id),
-    told AS (
-      INSERT INTO inbox (user_id, id, at, type, detail)
-      SELECT ${bob.id}, h.last_id, m.created_at, 'announcement', jsonb_build_object('announcement_id', m.id) FROM made m, head h)
-    INSERT INTO push_planners (node, planned_until, beat_at)
-    SELECT 'dead', created_at - interval '1 second', created_at - interval '1 minute' FROM made`
-  const [sent] = await living.recorder.waitFor(bob)
-  expect(sent?.payload).toMatchObject({ type: 'announcement', preview: 'Down at noon' })
+  test('sends to those alone who subscribed with its key', async () => {
+    const node = await push.start()
+    const { alice, bob, conversation } = await push.pair(node.url)
+    const phone = await bob.anotherDevice()
+    await push.subscribe(phone)
+    await push.database.sql`
+      UPDATE push_subscriptions SET vapid_public_key = 'a former one'
+      WHERE user_id = ${bob.id} AND device_id = ${bob.session.device_id}`
+    await alice.send(conversation, 'hello')
+    const [sent] = await node.recorder.waitFor(bob)
+    await push.marker(node)
+    expect(node.recorder.to(bob)).toHaveLength(1)
+    expect(sent?.target.device_id).toBe(phone.session.device_id)
+  })
+
+  test('takes over an announcement whose node died', async () => {
+    const living = await push.start()
+    const { bob } = await push.pair(living.url)
+    await push.database.sql`
+      WITH made AS (
+        INSERT INTO broadcasts (id, text, created_at, recipients_total, recipients_done, last_user, completed_at)
+        VALUES (gen_random_uuid(), 'Down at noon', now(), 1, 1, ${bob.id}, now()) RETURNING *),
+      head AS (UPDATE inbox_heads SET last_id = last_id + 1, last_at = now() WHERE user_id = ${bob.id} RETURNING last_id),
+      told AS (
+        INSERT INTO inbox (user_id, id, at, type, detail)
+        SELECT ${bob.id}, h.last_id, m.created_at, 'announcement', jsonb_build_object('announcement_id', m.id) FROM made m, head h)
+      INSERT INTO push_planners (node, planned_until, beat_at)
+      SELECT 'dead', created_at - interval '1 second', created_at - interval '1 minute' FROM made`
+    const [sent] = await living.recorder.waitFor(bob)
+    expect(sent?.payload).toMatchObject({ type: 'announcement', preview: 'Down at noon' })
+  })
 })

@@ -5,7 +5,7 @@ import { generateVAPIDKeys } from 'web-push'
 import { ADMIN_TOKEN } from './support/back-end.ts'
 import { DnsServer } from './support/dns-server.ts'
 import { startGateway } from './support/gateway.ts'
-import { call, Person } from './support/person.ts'
+import { call, Person, vapidKeyOf } from './support/person.ts'
 import { expectProblem } from './support/problem.ts'
 import { PushService, type SubscribedBrowser } from './support/push-service.ts'
 import { useGateway, useOtherGateway } from './support/suite.ts'
@@ -18,7 +18,7 @@ const CHROME =
 const FIREFOX_ON_IOS =
   'Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) FxiOS/140.0 Mobile/15E148 Safari/605.1.15'
 
-const { postgres: database, gateway } = useGateway({ adminToken: ADMIN_TOKEN, pushAllowPrivate: true })
+const { postgres: database, gateway } = useGateway({ adminToken: ADMIN_TOKEN, push: { allowPrivate: true } })
 const strict = useOtherGateway(database)
 
 let sql: postgres.Sql
@@ -27,13 +27,10 @@ let vapidKey: string
 let anna: Person
 let browser: SubscribedBrowser
 
-const keyOf = async (url: string) =>
-  (await call<{ vapid_public_key: string }>(url, 'GET', '/v1/gateway')).body.vapid_public_key
-
 beforeAll(async () => {
   sql = postgres(database.url, { max: 1, onnotice: () => {} })
   service = await PushService.start()
-  vapidKey = await keyOf(gateway.url)
+  vapidKey = await vapidKeyOf(gateway.url)
 })
 afterAll(async () => {
   await sql?.end()
@@ -49,7 +46,7 @@ const put = (person: Person, body: unknown, headers = {}) => person.call('PUT', 
 
 test('all nodes have one key, which they made, a point of P-256', async () => {
   expect(vapidKey).toMatch(/^B[\w-]{86}$/)
-  expect(await keyOf(strict.url)).toBe(vapidKey)
+  expect(await vapidKeyOf(strict.url)).toBe(vapidKey)
 })
 
 test('a subscription is taken as the browser writes it, again and again', async () => {
@@ -124,9 +121,19 @@ describe('it ends', () => {
     expectProblem(await put(anna, browser.toJSON()), 401, 'signed_out')
   })
 
-  test('with the user', async () => {
+  test('with the user, whose export says where they are, and no secret', async () => {
+    const created_at = (await rowsOf(anna))[0]?.created_at.toISOString()
     const path = `/v1/admin/users/${anna.id}`
     const headers = { authorization: `Bearer ${ADMIN_TOKEN}` }
+    await anna.anotherDevice()
+    const exported = await call(gateway.url, 'GET', `${path}/export`, { headers })
+    const found = (exported.body.sessions as { push_subscription: unknown }[]).map(
+      (each) => each.push_subscription,
+    )
+    expect(found).toHaveLength(2)
+    expect(found).toContainEqual({ host: new URL(browser.endpoint).host, created_at })
+    expect(found).toContain(null)
+    expect(exported.text).not.toContain(new URL(browser.endpoint).pathname)
     expect((await call(gateway.url, 'DELETE', path, { headers })).status).toBe(202)
     expect(await rowsOf(anna)).toEqual([])
   })
@@ -211,7 +218,7 @@ test('names are resolved: a private one is refused like one that is unknown, and
     'hanging.example.org': () => 'silence',
   })
   const resolver = dns.resolver({ timeout: 100, tries: 1 })
-  await using node = await startGateway(database.url, {}, { resolver })
+  await using node = await startGateway(database.url, {}, { push: { resolver } })
   const at = (name: string) =>
     put(anna.at(node.url), { ...browser.toJSON(), endpoint: `https://${name}.example.org/x` })
   expect((await at('push')).status).toBe(204)
@@ -225,10 +232,14 @@ test('after a change of keys the start counts who is left behind, and such a bro
   const lines: string[] = []
   const log = pino({ level: 'warn' }, { write: (line) => void lines.push(line) })
   const { publicKey, privateKey: vapidPrivateKey } = generateVAPIDKeys()
-  await using node = await startGateway(database.url, { vapidPrivateKey, pushAllowPrivate: true }, { log })
+  await using node = await startGateway(
+    database.url,
+    { push: { vapidPrivateKey, allowPrivate: true } },
+    { log },
+  )
   const warning = await until('the warning', () => lines.find((line) => line.includes('VAPID')))
   expect(JSON.parse(warning).msg).toMatch(/^\d+ push subscriptions were made with another VAPID key than/)
-  expect(await keyOf(node.url)).toBe(publicKey)
+  expect(await vapidKeyOf(node.url)).toBe(publicKey)
   const there = anna.at(node.url)
   expectProblem(await put(there, browser.toJSON()), 422, 'push_endpoint_refused')
   expect(await rowsOf(anna)).toMatchObject([{ vapid_public_key: vapidKey }])

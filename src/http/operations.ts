@@ -29,7 +29,7 @@ export const getGateway = (services: Services) =>
           wait_seconds: constants.MAX_WAIT_SECONDS,
           inbox_retention_days: config.retentionDays,
         },
-        vapid_public_key: services.vapid.publicKey,
+        vapid_public_key: services.push.vapid.publicKey,
       }
       return { status: 200, body }
     },

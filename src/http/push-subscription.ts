@@ -31,7 +31,7 @@ export const putPushSubscription = (services: Services) =>
         endpoint: href,
         p256dh,
         auth,
-        vapid_public_key: services.vapid.publicKey,
+        vapid_public_key: services.push.vapid.publicKey,
         silent: allowsSilence(incoming.headers['user-agent']),
       })
       if (outcome === 'signed_out')
@@ -59,9 +59,9 @@ export const deletePushSubscription = (services: Services) =>
   })
 
 /** The same words for whatever is wrong: a name's private address is nobody's business. */
-async function checkEndpoint({ endpointGuard }: Services, text: string): Promise<URL> {
+async function checkEndpoint({ push }: Services, text: string): Promise<URL> {
   try {
-    return await endpointGuard.check(text)
+    return await push.endpointGuard.check(text)
   } catch (error) {
     if (!(error instanceof EndpointRefused)) {
       throw unavailable('The name of the endpoint cannot be resolved just now. Repeat the request.', error)

@@ -7,8 +7,7 @@ import type { Nodes } from '../live/nodes.ts'
 import type { Presence } from '../live/presence.ts'
 import type { Receipts } from '../live/receipts.ts'
 import type { Typing } from '../live/typing.ts'
-import type { EndpointGuard } from '../push/endpoint-guard.ts'
-import type { VapidKeys } from '../push/vapid.ts'
+import type { Push } from '../start-push.ts'
 import type { Acknowledgements } from '../store/acknowledgements.ts'
 import type { Background } from '../store/background.ts'
 import type { Committer } from '../store/committer.ts'
@@ -53,8 +52,7 @@ export type Services = {
   authenticator: Authenticator
   origins: Origins
   limits: Limits
-  vapid: VapidKeys
-  endpointGuard: EndpointGuard
+  push: Push
   broadcaster: Background
   eraser: Background
 }

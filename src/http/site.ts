@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { metricsText } from './metrics.ts'
 import { checkReadiness } from './operations.ts'
 import type { Services } from './services.ts'
 
@@ -13,7 +14,7 @@ const SECURITY_HEADERS = {
   'Referrer-Policy': 'no-referrer',
 }
 
-/** Everything outside `/v1`: the page, the documents, the probes. */
+/** Everything outside `/v1`: the page, the documents, the probes, what was counted. */
 export function serveSite(
   services: Services,
   site: ReadonlyMap<string, SiteFile>,
@@ -33,6 +34,10 @@ export function serveSite(
   }
   if (path === '/readyz') {
     void answerReadiness(services, url.searchParams.getAll('exclude'), incoming, response)
+    return
+  }
+  if (path === '/metrics') {
+    answerText(response, 200, metricsText(services))
     return
   }
   const file = site.get(path)

@@ -67,7 +67,14 @@ export const erasure = z.object({
 })
 export const userExport = z.object({
   user: user.optional().meta({ description: 'On the first page.' }),
-  sessions: z.array(exportedSession),
+  sessions: z.array(
+    exportedSession.extend({
+      push_subscription: z
+        .object({ host: z.string(), created_at: time })
+        .nullable()
+        .meta({ description: 'Where it is woken; the rest of the endpoint is a secret.' }),
+    }),
+  ),
   conversations: z.array(
     sharedConversation.extend({
       role: z.enum(['owner', 'admin', 'member']),

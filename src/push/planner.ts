@@ -12,7 +12,7 @@ type PlannerStore = {
   subscribed(userIds: readonly string[]): Promise<Set<string>>
   views(pushes: readonly Pick<Candidate, 'user_id' | 'about' | 'from_seq'>[]): Promise<PushView[]>
   plan(candidates: readonly (Candidate & { due_ms: number })[]): Promise<Due[]>
-  withdraw(read: readonly Pick<Candidate, 'user_id' | 'about'>[]): Promise<string[]>
+  withdraw(read: readonly Pick<Candidate, 'user_id' | 'about'>[]): Promise<Due[]>
 }
 
 type Arrival = { announcement: Announcement; at: number }
@@ -82,6 +82,11 @@ export class Planner implements AsyncDisposable {
       this.#arrived.push({ announcement, at })
       this.#recipients += recipients.length
     }
+  }
+
+  /** Whether it can take what other nodes left. */
+  get hasRoom(): boolean {
+    return this.#waiting.size < MAX_WAITING
   }
 
   /** What another node left: to be judged as if committed here. */
@@ -187,11 +192,11 @@ export class Planner implements AsyncDisposable {
     if (this.#read.length === 0) return
     const read = this.#read
     this.#read = []
-    const due = await this.#given.store.withdraw(read).catch((error: unknown) => {
+    const dues = await this.#given.store.withdraw(read).catch((error: unknown) => {
       this.#read = [...read, ...this.#read]
       throw error
     })
-    await this.#given.onDue(due.map((user_id) => ({ user_id, due_ms: 0 })))
+    await this.#given.onDue(dues)
   }
 
   /** Judges those whose time has come. True if there may be more. */

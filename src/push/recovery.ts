@@ -7,12 +7,8 @@ type Owed = Candidate & { age_ms: number }
 
 /** Handed in. */
 type RecoveryStore = {
-  owedMessages(from: Date, until: Date): Promise<Owed[]>
-  owedAnnouncements(
-    from: Date,
-    until: Date,
-    after: string,
-  ): Promise<{ owed: Owed[]; next: string | undefined }>
+  /** What came into the inboxes of the next people behind `after` who want to be woken; `next`: where to go on. */
+  owed(span: Span, after: string): Promise<{ owed: Owed[]; next: string | undefined }>
   /** Who has something due for so long, since nobody gave them their turn. */
   overdue(ms: number, limit: number): Promise<string[]>
 }
@@ -32,24 +28,21 @@ type Given = {
   now(): number
   /** A node that has not said for so long that it lives is dead. */
   staleMs: number
+  /** Whoever has something due for longer has lost their turn. */
+  overdueMs: number
   onOverdue(userIds: readonly string[]): Promise<void>
   onError(error: unknown): void
 }
 
 /** From the time that a message bears to when the planner has it: longer than any commit takes. */
 const SLACK_MS = 15_000
-/** Of a span so much at a time: twice as much where that was quick, half where it was not. */
-const SLICE_MS = 1_000
-const MAX_SLICE_MS = 3_600_000
-const QUICK_MS = 100
-/** Longer than a turn takes that its node died in. */
-const OVERDUE_MS = 120_000
 const OVERDUE_BATCH = 1_000
+const ROOM_MS = 200
 
 /**
- * Says how far this node has decided whom to wake, and goes through what nodes left undecided that died, by the time of
- * the messages: nothing is written for that while messages are sent, and nothing read while all nodes live. Who was rung
- * before is not rung again, since their episode is written.
+ * Says how far this node has decided whom to wake, and goes through what nodes left undecided that died, inbox by inbox of
+ * those who want to be woken: nothing is written for that while messages are sent, and nothing read while all nodes live.
+ * Who was rung before is not rung again, since their episode is written.
  */
 export class Recovery implements AsyncDisposable {
   readonly #given: Given
@@ -81,19 +74,18 @@ export class Recovery implements AsyncDisposable {
   }
 
   async #try(turn: number): Promise<void> {
-    const { marks, store, staleMs } = this.#given
+    const { marks, store, staleMs, overdueMs } = this.#given
     try {
       await this.#beat()
       const left = await marks.takeOver()
       if (left) this.#spans.push(left)
       this.#addLost()
-      for (let span = this.#spans[0]; span && !this.#closing.signal.aborted; span = this.#spans[0]) {
-        await this.#goThroughAnnouncements(span)
-        await this.#goThroughMessages(span)
-        if (span.from >= span.until) this.#spans.shift()
+      for (let span = this.#spans[0]; span; span = this.#spans[0]) {
+        if (!(await this.#goThrough(span))) return
+        this.#spans.shift()
       }
-      const seldom = Math.max(Math.round(OVERDUE_MS / staleMs), 1)
-      if (turn % seldom === 0) await this.#given.onOverdue(await store.overdue(OVERDUE_MS, OVERDUE_BATCH))
+      const seldom = Math.max(Math.round(overdueMs / staleMs), 1)
+      if (turn % seldom === 0) await this.#given.onOverdue(await store.overdue(overdueMs, OVERDUE_BATCH))
       this.#hasFailed = false
     } catch (error) {
       if (!this.#hasFailed && !this.#closing.signal.aborted) this.#given.onError(error)
@@ -115,24 +107,19 @@ export class Recovery implements AsyncDisposable {
     this.#spans.push({ from: new Date(now - lost.sinceMs - SLACK_MS), until: new Date(now) })
   }
 
-  async #goThroughAnnouncements({ from, until }: Span): Promise<void> {
-    for (let after: string | undefined = ''; after !== undefined && !this.#closing.signal.aborted; ) {
-      const { owed, next } = await this.#given.store.owedAnnouncements(from, until, after)
-      this.#given.planner.takeOwed(owed)
-      after = next
-    }
-  }
-
-  /** Leaves in the span what is still to be gone through. */
-  async #goThroughMessages(span: Span): Promise<void> {
+  /** False if the node goes away before it is done: then all of it is still to be gone through. */
+  async #goThrough(span: Span): Promise<boolean> {
     const { store, planner } = this.#given
-    for (let slice = SLICE_MS; span.from < span.until && !this.#closing.signal.aborted; ) {
-      const until = new Date(Math.min(span.from.getTime() + slice, span.until.getTime()))
-      const began = performance.now()
-      planner.takeOwed(await store.owedMessages(span.from, until))
-      span.from = until
-      slice = performance.now() - began < QUICK_MS ? Math.min(slice * 2, MAX_SLICE_MS) : slice / 2
+    const { signal } = this.#closing
+    for (let after: string | undefined = ''; after !== undefined; ) {
+      if (signal.aborted) return false
+      if (planner.hasRoom) {
+        const { owed, next } = await store.owed(span, after)
+        planner.takeOwed(owed)
+        after = next
+      } else await pause(ROOM_MS, undefined, { signal, ref: false }).catch(() => {})
       await this.#beat()
     }
+    return true
   }
 }

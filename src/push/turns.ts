@@ -149,7 +149,7 @@ export class Turns implements AsyncDisposable {
 
   /** What becomes of it if there is nothing to send, or not now. */
   #withoutSending({ push, view }: Delivery): Settlement | undefined {
-    const nothing = { rung: [], refused: [], tries: {} }
+    const nothing = { rung: [], refused: [], tries: {}, withdrawn: [] }
     const over = () => settle({ push, view }, wasRung(push) ? 'rung' : 'over', nothing)
     if (push.age_ms > GIVE_UP_MS) {
       this.#given.metrics.abandoned += 1
@@ -170,8 +170,8 @@ export class Turns implements AsyncDisposable {
     const { push } = delivery
     // What was taken back rings nowhere: that device is done with.
     const delivered = push.withdrawing
-      ? { rung: [], refused: [...rung, ...refused], tries }
-      : { rung, refused, tries }
+      ? { rung: [], refused: [...rung, ...refused], tries, withdrawn: rung }
+      : { rung, refused, tries, withdrawn: [] }
     const times = Object.values(tries).map(({ at }) => at)
     if (times.length > 0) {
       return settle(delivery, 'later', delivered, Math.max(Math.min(...times) - this.#given.now(), 0))
@@ -223,7 +223,7 @@ function wasRung({ rung, withdrawing }: DuePush): boolean {
 function settle(
   { push, view }: { push: DuePush; view: PushView },
   outcome: Settlement['outcome'],
-  delivered: Delivered,
+  delivered: Delivered & { withdrawn: string[] },
   due_ms = 0,
 ): Settlement {
   const { user_id, about, withdrawing, seq: planned_seq } = push

@@ -12,6 +12,8 @@ export type ExportedSession = {
   name: string | null
   created_at: string
   last_seen_at: string
+  /** Whose push service is told to wake it; the rest of the endpoint is a secret. */
+  push_subscription: { host: string; created_at: string } | null
 }
 export type ExportedConversation = SharedConversation & {
   role: Role
@@ -23,20 +25,35 @@ export type ExportedConversation = SharedConversation & {
 
 type Request = { user: string; after: string; limit: number }
 
+type DeviceRow = {
+  id: string
+  name: string | null
+  created_at: Date
+  last_seen_at: Date
+  endpoint: string | null
+  subscribed_at: Date | null
+}
+
 /** A user's devices, by id. */
 export async function exportSessions(
   sql: Sql,
   { user, after, limit }: Request,
 ): Promise<Exported<ExportedSession>[]> {
-  const rows = await sql<{ id: string; name: string | null; created_at: Date; last_seen_at: Date }[]>`
-    SELECT id, name, created_at, last_seen_at FROM devices WHERE user_id = ${user} AND id > ${after} ORDER BY id LIMIT ${limit}`
-  return rows.map(({ id, name, created_at, last_seen_at }) => ({
+  const rows = await sql<DeviceRow[]>`
+    SELECT d.id, d.name, d.created_at, d.last_seen_at, s.endpoint, s.created_at AS subscribed_at
+    FROM devices d LEFT JOIN push_subscriptions s ON s.user_id = d.user_id AND s.device_id = d.id
+    WHERE d.user_id = ${user} AND d.id > ${after} ORDER BY d.id LIMIT ${limit}`
+  return rows.map(({ id, name, created_at, last_seen_at, endpoint, subscribed_at }) => ({
     position: id,
     item: {
       device_id: id,
       name,
       created_at: created_at.toISOString(),
       last_seen_at: last_seen_at.toISOString(),
+      push_subscription:
+        endpoint === null || subscribed_at === null
+          ? null
+          : { host: new URL(endpoint).host, created_at: subscribed_at.toISOString() },
     },
   }))
 }

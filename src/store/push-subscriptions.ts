@@ -38,8 +38,8 @@ export async function subscribe(
       INSERT INTO push_subscriptions AS s (user_id, device_id, endpoint, endpoint_hash, p256dh, auth, vapid_public_key, silent)
       VALUES (${user_id}, ${device_id}, ${endpoint}, ${hash}, ${p256dh}, ${auth}, ${vapid_public_key}, ${silent})
       ON CONFLICT (user_id, device_id) DO UPDATE
-      SET (endpoint, endpoint_hash, p256dh, auth, vapid_public_key, silent, created_at) =
-        (excluded.endpoint, excluded.endpoint_hash, excluded.p256dh, excluded.auth, excluded.vapid_public_key, excluded.silent, now())
+      SET (endpoint, endpoint_hash, p256dh, auth, vapid_public_key, silent, created_at, withdrawn_at, withdrawals) =
+        (excluded.endpoint, excluded.endpoint_hash, excluded.p256dh, excluded.auth, excluded.vapid_public_key, excluded.silent, now(), NULL, 0)
       WHERE (s.endpoint_hash, s.p256dh, s.auth, s.silent)
         <> (excluded.endpoint_hash, excluded.p256dh, excluded.auth, excluded.silent)`
     return 'subscribed'

@@ -71,22 +71,36 @@ export type Settlement = Pick<Candidate, 'user_id' | 'about'> & {
   rung: string[]
   refused: string[]
   tries: Tries
+  /** Devices that took back what they showed. */
+  withdrawn: string[]
   due_ms: number
 }
 
 type Owed = Candidate & { age_ms: number }
 
+type Settings = {
+  /** Who subscribed with another key is not sent to. */
+  vapidPublicKey: string
+  /** How long a notification is left on screen at least. */
+  shownMs: number
+}
+
 const ROWS_PER_TURN = 20
-const ANNOUNCEMENT_BATCH = 500
+const OWED_BATCH = 1_000
 
 /** Whom to wake, for what, and what became of it: the functions of migrations/0010-pushes.sql. */
 export class PushStore {
   readonly #sql: Sql
+  readonly #key: string
+  readonly #shownSpan: string
 
-  constructor(database: Database) {
+  constructor(database: Database, { vapidPublicKey, shownMs }: Settings) {
     this.#sql = database.connect('longwave push', 1)
+    this.#key = vapidPublicKey
+    this.#shownSpan = `${shownMs} milliseconds`
   }
 
+  /** Whether there are any. */
   async hasSubscriptions(): Promise<boolean> {
     const [row] = await this.#sql<{ has: boolean }[]>`SELECT EXISTS (SELECT 1 FROM push_subscriptions) AS has`
     return row?.has === true
@@ -96,7 +110,7 @@ export class PushStore {
   async subscribed(userIds: readonly string[]): Promise<Set<string>> {
     const rows = await this.#sql<{ user_id: string }[]>`
       SELECT g.user_id FROM unnest(${userIds as string[]}::text[]) AS g (user_id)
-      WHERE EXISTS (SELECT 1 FROM push_subscriptions s WHERE s.user_id = g.user_id)`
+      WHERE EXISTS (SELECT 1 FROM push_subscriptions s WHERE s.user_id = g.user_id AND s.vapid_public_key = ${this.#key})`
     return new Set(rows.map((row) => row.user_id))
   }
 
@@ -119,11 +133,13 @@ export class PushStore {
 
   /** What is due for each whose turn it is. */
   due(userIds: readonly string[]): Promise<DuePush[]> {
-    return this.#sql<DuePush[]>`SELECT * FROM push_turns(${userIds as string[]}::text[], ${ROWS_PER_TURN})`
+    return this.#sql<DuePush[]>`
+      SELECT * FROM push_turns(${userIds as string[]}::text[], ${this.#key}, ${ROWS_PER_TURN})`
   }
 
   async settle(settlements: readonly Settlement[]): Promise<void> {
-    await this.#sql`SELECT settle_pushes(${JSON.stringify(settlements)}::text::jsonb)`
+    await this.#sql`
+      SELECT settle_pushes(${JSON.stringify(settlements)}::text::jsonb, ${this.#shownSpan}::interval)`
   }
 
   /** Which of them have something due, and when. */
@@ -133,11 +149,11 @@ export class PushStore {
       FROM pushes WHERE user_id = ANY (${userIds as string[]}) AND due_at IS NOT NULL GROUP BY user_id`
   }
 
-  /** Somebody has read on. Returns who has a notification to be taken back. */
-  async withdraw(read: readonly Pick<Candidate, 'user_id' | 'about'>[]): Promise<string[]> {
-    const rows = await this.#sql<{ user_id: string }[]>`
-      SELECT user_id FROM withdraw_pushes(${read.map((one) => one.user_id)}::text[], ${read.map((one) => one.about)}::uuid[]) AS user_id`
-    return rows.map((row) => row.user_id)
+  /** Somebody has read on. Returns who has a notification to be taken back, and when. */
+  withdraw(read: readonly Pick<Candidate, 'user_id' | 'about'>[]): Promise<Due[]> {
+    return this.#sql<Due[]>`
+      SELECT user_id, due_ms FROM withdraw_pushes(${read.map((one) => one.user_id)}::text[], ${read.map((one) => one.about)}::uuid[],
+        ${this.#shownSpan}::interval)`
   }
 
   /** Who has something due for long, since nobody gave them their turn. */
@@ -154,28 +170,16 @@ export class PushStore {
       DELETE FROM push_subscriptions WHERE user_id = ${user_id} AND device_id = ${device_id} AND endpoint = ${endpoint}`
   }
 
-  /** Whom messages committed within a span of time may have to wake. */
-  async owedMessages(from: Date, until: Date): Promise<Owed[]> {
-    const rows = await this.#sql<Omit<Owed, 'is_announcement'>[]>`
-      SELECT * FROM owed_messages(${from}, ${until})`
-    return rows.map((row) => ({ ...row, is_announcement: false }))
-  }
-
-  /** The same of announcements, of people behind `after`; `next` is where to go on, if there are more. */
-  async owedAnnouncements(
-    from: Date,
-    until: Date,
+  /** What was committed within a span of time, of the next people behind `after`; `next`: where to go on, if there are more. */
+  async owed(
+    span: { from: Date; until: Date },
     after: string,
   ): Promise<{ owed: Owed[]; next: string | undefined }> {
-    const rows = await this.#sql<
-      { user_id: string; about: string; inbox_id: number | null; age_ms: number }[]
-    >`
-      SELECT * FROM owed_announcements(${from}, ${until}, ${after}, ${ANNOUNCEMENT_BATCH})`
-    const owed = rows.flatMap(({ inbox_id, ...row }) =>
-      inbox_id === null ? [] : [{ ...row, inbox_id, is_announcement: true, from_seq: 0, seq: 0 }],
-    )
+    const rows = await this.#sql<(Omit<Owed, 'about'> & { about: string | null })[]>`
+      SELECT * FROM owed_pushes(${span.from}, ${span.until}, ${after}, ${OWED_BATCH})`
+    const owed = rows.flatMap(({ about, ...row }) => (about === null ? [] : [{ ...row, about }]))
     const people = new Set(rows.map((row) => row.user_id)).size
-    return { owed, next: people === ANNOUNCEMENT_BATCH ? rows.at(-1)?.user_id : undefined }
+    return { owed, next: people === OWED_BATCH ? rows.at(-1)?.user_id : undefined }
   }
 
   close(): Promise<void> {

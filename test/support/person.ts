@@ -139,3 +139,8 @@ export class Person {
     return openStream(`${this.base}/v1/events?as=sse&${query}`, { ...this.authorization, ...headers })
   }
 }
+
+/** What browsers subscribe to a gateway with. */
+export async function vapidKeyOf(url: string): Promise<string> {
+  return (await call<{ vapid_public_key: string }>(url, 'GET', '/v1/gateway')).body.vapid_public_key
+}

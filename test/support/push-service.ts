@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net'
 import { buffer } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import type { PushPayload } from '../../src/push/push.ts'
+import { type Person, vapidKeyOf } from './person.ts'
 import { decrypt, newReceiver, type Receiver, vapidFlaw } from './push-crypto.ts'
 import { trustedLocalhost } from './trusted-localhost.ts'
 
@@ -90,6 +91,15 @@ export class PushService implements AsyncDisposable {
     const path = `/push/${randomBytes(24).toString('base64url')}`
     const browser = new SubscribedBrowser(this.origin + path, vapidPublicKey)
     this.#browsers.set(path, browser)
+    return browser
+  }
+
+  /** A browser of somebody, registered with their gateway. `agent`: its User-Agent. */
+  async browserOf(person: Person, agent = ''): Promise<SubscribedBrowser> {
+    const browser = this.subscribe(await vapidKeyOf(person.base))
+    const path = '/v1/devices/current/push-subscription'
+    const answer = await person.call('PUT', path, browser.toJSON(), agent ? { 'user-agent': agent } : {})
+    if (answer.status !== 204) throw new Error(`not subscribed: ${answer.text}`)
     return browser
   }
 

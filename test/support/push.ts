@@ -1,8 +1,8 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, onTestFinished } from 'vitest'
 import { Database } from '../../src/store/database.ts'
-import { startGateway } from './gateway.ts'
-import { Person } from './person.ts'
+import { type Settings, startGateway } from './gateway.ts'
+import { Person, vapidKeyOf } from './person.ts'
 import { startPostgres, type TestPostgres } from './postgres.ts'
 import { PushRecorder } from './push-recorder.ts'
 
@@ -10,15 +10,14 @@ import { PushRecorder } from './push-recorder.ts'
 export const GRACE_MS = 300
 /** … of 40 … */
 export const LEASE_MS = 2_000
-/** … and of 15. */
-export const STALE_MS = 1_500
-/** Instead of 45. */
-export const EXPIRE_SECONDS = 3
+/** … and of 15, 45 and 3. */
+export const PUSH_TIMES = { staleMs: 1_500, expireSeconds: 3, shownMs: 200 }
 
 /** A Postgres for a whole suite, there from `beforeAll` on, and gateways over it that wake people by a recorder. */
 export function usePush() {
   let postgres: TestPostgres
   let database: Database
+  let vapidKey: string | undefined
   beforeAll(async () => {
     postgres = await startPostgres()
     database = new Database({ url: postgres.url })
@@ -29,9 +28,10 @@ export function usePush() {
   })
 
   /** A gateway until the end of the test. */
-  async function start(config: Parameters<typeof startGateway>[1] = {}, recorder = new PushRecorder()) {
-    const push = { send: recorder.send, graceMs: GRACE_MS, staleMs: STALE_MS, expireSeconds: EXPIRE_SECONDS }
-    const gateway = await startGateway(postgres.url, config, { leaseMs: LEASE_MS, push })
+  async function start({ push, ...config }: Settings = {}, recorder = new PushRecorder()) {
+    const overrides = { send: recorder.send, ...PUSH_TIMES }
+    const settings = { ...config, push: { graceMs: GRACE_MS, ...push } }
+    const gateway = await startGateway(postgres.url, settings, { leaseMs: LEASE_MS, push: overrides })
     onTestFinished(() => gateway[Symbol.asyncDispose]())
     return { gateway, recorder, url: gateway.url }
   }
@@ -39,9 +39,10 @@ export function usePush() {
   /** The person's device wants to be woken. Returns its endpoint. */
   async function subscribe(person: Person, { silent = false, host = 'push.example' } = {}): Promise<string> {
     const endpoint = `https://${host}/${randomUUID()}`
+    vapidKey ??= await vapidKeyOf(person.base)
     await database.sql`
       INSERT INTO push_subscriptions (user_id, device_id, endpoint, endpoint_hash, p256dh, auth, vapid_public_key, silent)
-      VALUES (${person.id}, ${person.session.device_id}, ${endpoint}, ${createHash('sha256').update(endpoint).digest()}, 'key', 'auth', 'vapid', ${silent})`
+      VALUES (${person.id}, ${person.session.device_id}, ${endpoint}, ${createHash('sha256').update(endpoint).digest()}, 'key', 'auth', ${vapidKey}, ${silent})`
     return endpoint
   }
 

@@ -64,7 +64,7 @@ export class PushingGateway implements AsyncDisposable {
   }
 
   async #start(port: number): Promise<void> {
-    const config = { port, pushAllowPrivate: true, vapidPrivateKey: this.#privateKey }
+    const config = { port, push: { allowPrivate: true, vapidPrivateKey: this.#privateKey } }
     this.#gateway = await startGateway(this.#postgres.url, config)
   }
 }

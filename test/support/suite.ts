@@ -1,11 +1,10 @@
 import { afterAll, beforeAll } from 'vitest'
 import type { Gateway } from '../../src/app.ts'
-import type { Config } from '../../src/config.ts'
-import { startGateway } from './gateway.ts'
+import { type Settings, startGateway } from './gateway.ts'
 import { startPostgres, type TestPostgres } from './postgres.ts'
 
 /** A Postgres and a gateway over it for a whole suite, there from `beforeAll` on: `url` says where each listens. */
-export function useGateway(config: Partial<Config> = {}): {
+export function useGateway(config: Settings = {}): {
   postgres: { readonly url: string }
   gateway: { readonly url: string }
 } {
@@ -36,7 +35,7 @@ export function useGateway(config: Partial<Config> = {}): {
 /** Another node over the suite's Postgres; to be called behind `useGateway`, so that it starts after it and ends before. */
 export function useOtherGateway(
   postgres: { readonly url: string },
-  config: Partial<Config> = {},
+  config: Settings = {},
 ): { readonly url: string } {
   let gateway: Gateway
   beforeAll(async () => {

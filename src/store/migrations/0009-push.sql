@@ -14,6 +14,9 @@ CREATE TABLE push_subscriptions (
   vapid_public_key text NOT NULL,
   -- Whether this browser allows a push that shows nothing.
   silent boolean NOT NULL DEFAULT false,
+  -- The last of these, and how many there were since the device was last seen.
+  withdrawn_at timestamptz,
+  withdrawals int NOT NULL DEFAULT 0,
   created_at timestamptz NOT NULL DEFAULT now(),
   PRIMARY KEY (user_id, device_id),
   FOREIGN KEY (user_id, device_id) REFERENCES devices ON DELETE CASCADE

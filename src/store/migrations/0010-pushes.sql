@@ -7,9 +7,6 @@ ALTER TABLE devices
   -- One that never sends a lease is there until then: so say the nodes that serve it.
   ADD COLUMN there_until timestamptz;
 
--- Messages of the last minutes are found by time where a node died before it could tell whom to ring.
-CREATE INDEX messages_by_time ON messages USING brin (created_at) WITH (autosummarize = on);
-
 -- What a person is rung for: a conversation, once from its first unread message until it is read, or an announcement.
 -- The jobs of pg-boss are turns of people: whose turn it is gets what is due here.
 CREATE TABLE pushes (
@@ -26,8 +23,9 @@ CREATE TABLE pushes (
   -- It was read: notifications are to be taken back.
   withdrawing boolean NOT NULL DEFAULT false,
   begun_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-  -- Devices whose push service took it, and those where it is of no use to try again.
+  -- Devices whose push service took it, when the last one did, and those where it is of no use to try again.
   rung text[] NOT NULL DEFAULT '{}',
+  rung_at timestamptz,
   refused text[] NOT NULL DEFAULT '{}',
   -- The others, by device: {attempts, at}, when to try again in ms since 1970.
   tries jsonb NOT NULL DEFAULT '{}',
@@ -46,6 +44,9 @@ CREATE TABLE push_planners (
 CREATE FUNCTION see_attendance(p_users text[], p_devices text[], p_seen_ago bigint[], p_lease interval) RETURNS void
 LANGUAGE plpgsql VOLATILE SET enable_seqscan = off AS $$
 BEGIN
+  IF NOT EXISTS (SELECT 1 FROM push_subscriptions) THEN
+    RETURN;
+  END IF;
   WITH seen AS (
     SELECT d.user_id, d.id, clock_timestamp() - g.seen_ago * interval '1 millisecond' + p_lease AS until
       FROM unnest(p_users, p_devices, p_seen_ago) AS g (user_id, device_id, seen_ago)
@@ -125,8 +126,17 @@ BEGIN
   RETURNING p.user_id, greatest(extract(epoch FROM p.due_at - clock_timestamp()) * 1000, 0)::float8;
 END $$;
 
--- Whose turn it is: what is due for each, the oldest first, and the browsers to send it to.
-CREATE FUNCTION push_turns(p_users text[], p_limit int)
+-- How many more pushes that show nothing a browser may be sent: Firefox ends the subscription of a site that sends many
+-- and is not visited meanwhile. So three, and only while it was there within a day.
+CREATE FUNCTION withdrawals_left(s push_subscriptions, d devices) RETURNS int LANGUAGE sql STABLE AS $$
+  SELECT CASE WHEN NOT s.silent OR d.last_seen_at < now() - interval '24 hours' THEN 0
+              WHEN s.withdrawn_at >= d.last_seen_at THEN greatest(3 - s.withdrawals, 0)
+              ELSE 3 END
+$$;
+
+-- Whose turn it is: what is due for each, the oldest first, and the browsers to send it to that subscribed with this key.
+-- `silent`: whether it may be told to take back this one, beside the others of this turn.
+CREATE FUNCTION push_turns(p_users text[], p_vapid_public_key text, p_limit int)
 RETURNS TABLE (user_id text, about uuid, is_announcement boolean, from_seq bigint, seq bigint, inbox_id bigint, withdrawing boolean,
   age_ms float8, rung text[], refused text[], tries jsonb, targets jsonb)
 LANGUAGE plpgsql VOLATILE SET enable_seqscan = off AS $$
@@ -136,22 +146,26 @@ BEGIN
   SELECT p.user_id, p.about, p.is_announcement, p.from_seq, p.seq, p.inbox_id, p.withdrawing,
          (extract(epoch FROM clock_timestamp() - p.begun_at) * 1000)::float8, p.rung, p.refused, p.tries,
          (SELECT coalesce(jsonb_agg(jsonb_build_object('user_id', s.user_id, 'device_id', s.device_id, 'endpoint', s.endpoint,
-                   'p256dh', s.p256dh, 'auth', s.auth, 'silent', s.silent) ORDER BY s.device_id), '[]')
+                   'p256dh', s.p256dh, 'auth', s.auth, 'silent', withdrawals_left(s, d) >= p.nth) ORDER BY s.device_id), '[]')
             FROM push_subscriptions s JOIN devices d ON d.user_id = s.user_id AND d.id = s.device_id AND d.expires_at > now()
-           WHERE s.user_id = g.user_id)
+           WHERE s.user_id = g.user_id AND s.vapid_public_key = p_vapid_public_key)
     FROM unnest(p_users) AS g (user_id)
-   CROSS JOIN LATERAL (SELECT * FROM pushes o WHERE o.user_id = g.user_id AND o.due_at <= clock_timestamp()
-     ORDER BY o.due_at, o.about LIMIT p_limit) p;
+   CROSS JOIN LATERAL (
+     SELECT o.*, row_number() OVER (PARTITION BY o.withdrawing ORDER BY o.due_at, o.about) AS nth
+       FROM pushes o WHERE o.user_id = g.user_id AND o.due_at <= clock_timestamp() ORDER BY o.due_at, o.about LIMIT p_limit) p;
 END $$;
 
--- What was read meanwhile: notifications that can be taken back are to be, all else is over. Returns whose turn that makes it.
-CREATE FUNCTION withdraw_pushes(p_users text[], p_abouts uuid[]) RETURNS SETOF text
+-- What was read meanwhile: notifications that can be taken back are to be, once they were shown for `p_shown`; all else is
+-- over. Returns whose turn that makes it, and after how many ms.
+CREATE FUNCTION withdraw_pushes(p_users text[], p_abouts uuid[], p_shown interval) RETURNS TABLE (user_id text, due_ms float8)
 LANGUAGE plpgsql VOLATILE SET enable_seqscan = off AS $$
+#variable_conflict use_column
 BEGIN
   RETURN QUERY
   WITH over AS (
-    SELECT p.user_id, p.about, EXISTS (SELECT 1 FROM push_subscriptions s
-             WHERE s.user_id = p.user_id AND s.silent AND s.device_id = ANY (p.rung)) AS can_withdraw
+    SELECT p.user_id, p.about, EXISTS (
+             SELECT 1 FROM push_subscriptions s JOIN devices d ON d.user_id = s.user_id AND d.id = s.device_id
+              WHERE s.user_id = p.user_id AND s.device_id = ANY (p.rung) AND withdrawals_left(s, d) > 0) AS can_withdraw
       FROM unnest(p_users, p_abouts) AS g (user_id, about)
       JOIN pushes p ON p.user_id = g.user_id AND p.about = g.about
       JOIN members m ON m.conversation_id = p.about AND m.user_id = p.user_id
@@ -159,14 +173,15 @@ BEGIN
      ORDER BY p.user_id, p.about FOR NO KEY UPDATE OF p),
   gone AS (
     DELETE FROM pushes p USING over o WHERE NOT o.can_withdraw AND p.user_id = o.user_id AND p.about = o.about)
-  UPDATE pushes p SET withdrawing = true, due_at = clock_timestamp(), begun_at = clock_timestamp(), refused = '{}', tries = '{}'
+  UPDATE pushes p SET withdrawing = true, due_at = greatest(clock_timestamp(), p.rung_at + p_shown), begun_at = clock_timestamp(),
+         refused = '{}', tries = '{}'
     FROM over o WHERE o.can_withdraw AND p.user_id = o.user_id AND p.about = o.about
-  RETURNING p.user_id;
+  RETURNING p.user_id, greatest(extract(epoch FROM p.due_at - clock_timestamp()) * 1000, 0)::float8;
 END $$;
 
 -- Writes down what became of turns: a JSON list of {user_id, about, withdrawing, planned_seq, outcome 'rung' | 'over' | 'later',
--- seq, rung, refused, tries, due_ms}.
-CREATE FUNCTION settle_pushes(p_outcomes jsonb) RETURNS void
+-- seq, rung, refused, tries, withdrawn, due_ms}.
+CREATE FUNCTION settle_pushes(p_outcomes jsonb, p_shown interval) RETURNS void
 LANGUAGE plpgsql VOLATILE SET enable_seqscan = off AS $$
 DECLARE
   v_users text[];
@@ -174,12 +189,19 @@ DECLARE
 BEGIN
   PERFORM 1 FROM jsonb_to_recordset(p_outcomes) AS o (user_id text, about uuid)
     JOIN pushes p ON p.user_id = o.user_id AND p.about = o.about ORDER BY p.user_id, p.about FOR UPDATE OF p;
+  UPDATE push_subscriptions s SET withdrawn_at = clock_timestamp(),
+         withdrawals = CASE WHEN s.withdrawn_at >= w.last_seen_at THEN s.withdrawals ELSE 0 END + w.count
+    FROM (SELECT o.user_id, v.device_id, d.last_seen_at, count(*) AS count
+            FROM jsonb_to_recordset(p_outcomes) AS o (user_id text, withdrawn text[]) CROSS JOIN unnest(o.withdrawn) AS v (device_id)
+            JOIN devices d ON d.user_id = o.user_id AND d.id = v.device_id GROUP BY 1, 2, 3) w
+   WHERE s.user_id = w.user_id AND s.device_id = w.device_id;
   -- Not over, if something new came meanwhile.
   DELETE FROM pushes p
    USING jsonb_to_recordset(p_outcomes) AS o (user_id text, about uuid, withdrawing boolean, planned_seq bigint, outcome text)
    WHERE o.outcome = 'over' AND p.user_id = o.user_id AND p.about = o.about AND p.withdrawing = o.withdrawing AND p.seq = o.planned_seq;
   UPDATE pushes p SET tries = p.tries || o.tries, due_at = clock_timestamp() + o.due_ms * interval '1 millisecond',
-         rung = p.rung || o.rung, refused = p.refused || o.refused
+         rung = p.rung || o.rung, refused = p.refused || o.refused,
+         rung_at = CASE WHEN o.rung = '{}' THEN p.rung_at ELSE clock_timestamp() END
     FROM jsonb_to_recordset(p_outcomes) AS o (
            user_id text, about uuid, withdrawing boolean, outcome text, tries jsonb, due_ms bigint, rung text[], refused text[])
    WHERE o.outcome = 'later' AND p.user_id = o.user_id AND p.about = o.about AND p.withdrawing = o.withdrawing;
@@ -189,7 +211,8 @@ BEGIN
            due_at = CASE WHEN d.is_anew THEN clock_timestamp() END,
            from_seq = CASE WHEN d.is_anew THEN d.seq + 1 ELSE p.from_seq END,
            seq = CASE WHEN d.is_anew THEN p.seq ELSE d.seq END,
-           rung = CASE WHEN d.is_anew THEN '{}' ELSE p.rung || d.rung END
+           rung = CASE WHEN d.is_anew THEN '{}' ELSE p.rung || d.rung END,
+           rung_at = CASE WHEN d.rung = '{}' THEN p.rung_at ELSE clock_timestamp() END
       FROM (SELECT o.*, coalesce(q.seq > o.seq AND m.read_seq >= o.seq, false) AS is_anew
               FROM jsonb_to_recordset(p_outcomes) AS o (
                      user_id text, about uuid, withdrawing boolean, outcome text, seq bigint, rung text[])
@@ -199,39 +222,25 @@ BEGIN
      WHERE p.user_id = d.user_id AND p.about = d.about
     RETURNING p.user_id, p.about)
   SELECT array_agg(d.user_id), array_agg(d.about) INTO v_users, v_abouts FROM done d;
-  PERFORM withdraw_pushes(v_users, v_abouts);
+  PERFORM withdraw_pushes(v_users, v_abouts, p_shown);
 END $$;
 
--- Whom messages may have to wake that were committed from `p_from` to `p_until`, should nobody have decided it.
-CREATE FUNCTION owed_messages(p_from timestamptz, p_until timestamptz)
-RETURNS TABLE (user_id text, about uuid, from_seq bigint, seq bigint, inbox_id bigint, age_ms float8)
+-- What came into inboxes from `p_from` to `p_until`, should nobody have decided whom it wakes: of the next `p_limit` people
+-- behind `p_after` who want to be woken, with `about` null for those to whom nothing came.
+CREATE FUNCTION owed_pushes(p_from timestamptz, p_until timestamptz, p_after text, p_limit int)
+RETURNS TABLE (user_id text, about uuid, is_announcement boolean, from_seq bigint, seq bigint, inbox_id bigint, age_ms float8)
 LANGUAGE plpgsql STABLE SET enable_seqscan = off AS $$
 #variable_conflict use_column
 BEGIN
   RETURN QUERY
-  SELECT o.user_id, o.conversation_id, o.from_seq, o.seq, i.id, (extract(epoch FROM clock_timestamp() - o.at) * 1000)::float8
-    FROM (SELECT m.user_id, s.conversation_id, min(s.seq) AS from_seq, max(s.seq) AS seq, min(s.created_at) AS at, max(s.created_at) AS last_at
-            FROM messages s JOIN members m ON m.conversation_id = s.conversation_id
-           WHERE s.created_at >= p_from AND s.created_at < p_until AND s.kind = 'user' AND s.deleted_at IS NULL
-             AND m.user_id <> s.sender_id AND NOT m.muted AND m.read_seq < s.seq AND m.from_seq <= s.seq
-             AND EXISTS (SELECT 1 FROM push_subscriptions p WHERE p.user_id = m.user_id)
-           GROUP BY m.user_id, s.conversation_id) o
-    JOIN inbox i ON i.user_id = o.user_id AND i.at = o.last_at AND i.type = 'message.created'
-     AND i.conversation_id = o.conversation_id AND i.seq = o.seq;
-END $$;
-
--- The same of announcements that were under way then: of the next `p_limit` people behind `p_after` who want to be woken.
-CREATE FUNCTION owed_announcements(p_from timestamptz, p_until timestamptz, p_after text, p_limit int)
-RETURNS TABLE (user_id text, about uuid, inbox_id bigint, age_ms float8)
-LANGUAGE plpgsql STABLE SET enable_seqscan = off AS $$
-#variable_conflict use_column
-BEGIN
-  RETURN QUERY
-  SELECT p.user_id, b.id, i.id, (extract(epoch FROM clock_timestamp() - i.at) * 1000)::float8
+  SELECT p.user_id, o.about, o.is_announcement, o.from_seq, o.seq, o.inbox_id, (extract(epoch FROM clock_timestamp() - o.at) * 1000)::float8
     FROM (SELECT DISTINCT s.user_id FROM push_subscriptions s WHERE s.user_id > p_after ORDER BY 1 LIMIT p_limit) p
-    LEFT JOIN broadcasts b ON b.created_at < p_until AND coalesce(b.completed_at >= p_from, true) AND b.withdrawn_at IS NULL
-     AND NOT EXISTS (SELECT 1 FROM pushes d WHERE d.user_id = p.user_id AND d.about = b.id)
-    LEFT JOIN inbox i ON i.user_id = p.user_id AND i.at >= b.created_at AND i.type = 'announcement'
-     AND i.detail->>'announcement_id' = b.id::text
+    LEFT JOIN inbox_heads h ON h.user_id = p.user_id AND h.last_at >= p_from
+    LEFT JOIN LATERAL (
+      SELECT coalesce(i.conversation_id, (i.detail->>'announcement_id')::uuid) AS about, i.type = 'announcement' AS is_announcement,
+             coalesce(min(i.seq), 0) AS from_seq, coalesce(max(i.seq), 0) AS seq, max(i.id) AS inbox_id, min(i.at) AS at
+        FROM inbox i
+       WHERE i.user_id = h.user_id AND i.at >= p_from AND i.at < p_until AND i.type IN ('message.created', 'announcement')
+       GROUP BY 1, 2) o ON true
    ORDER BY p.user_id;
 END $$;
