@@ -2,7 +2,7 @@ import type { Page } from 'puppeteer-core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { PushPayload } from '../src/protocol/push-payload.ts'
 import { find, openBrowser, openWindow, signUp, untilTexts } from './support/browser.ts'
-import { call, Person } from './support/person.ts'
+import { Person } from './support/person.ts'
 import { PushFirefox } from './support/push-firefox.ts'
 import { PushingGateway } from './support/pushing-gateway.ts'
 import { until } from './support/wait.ts'
@@ -24,18 +24,18 @@ afterAll(async () => {
 const SWITCH = '#notifications:not([hidden]):not([disabled])'
 let names = 0
 
-/** Signs up in the page and turns notifications on with its switch; somebody else has written to them. */
-async function subscribed(firefox: PushFirefox) {
+/** Signs up in the page and turns notifications on with its switch. Somebody is there to write to them. */
+async function switchedOn(firefox: PushFirefox, { url } = gateway) {
   const username = `reader-${names++}`
-  const page = await firefox.page(gateway.url)
+  const page = await firefox.page(url)
   await signUp(page, username)
   await turn(page, 'on')
-  const body = { username, password: 'correct horse' }
-  const elsewhere = new Person(
-    gateway.url,
-    (await call<Person['session']>(gateway.url, 'POST', '/v1/sessions', { body })).body,
-  )
-  const anna = await Person.signUp(gateway.url)
+  return { page, elsewhere: await Person.signIn(url, username), anna: await Person.signUp(url) }
+}
+
+/** The same, and they have written. */
+async function subscribed(firefox: PushFirefox) {
+  const { page, elsewhere, anna } = await switchedOn(firefox)
   const conversation = await anna.direct(elsewhere)
   await anna.send(conversation, 'hello')
   await page.waitForSelector('[data-testid=conversation]')
@@ -67,7 +67,26 @@ async function away(firefox: PushFirefox, page: Page): Promise<void> {
   await page.close()
 }
 
-test('a push is shown though no page is open, grouped by conversation, and withdrawn when it is read elsewhere', {
+test('whoever closes the page is shown what is said, until they read it elsewhere, also after a restart', {
+  timeout: 90_000,
+}, async () => {
+  await using whole = await PushingGateway.start(200)
+  await using firefox = await PushFirefox.open(service)
+  const { page, elsewhere, anna } = await switchedOn(firefox, whole)
+  await away(firefox, page)
+  const conversation = await anna.direct(elsewhere)
+  const name = anna.session.user.display_name
+  await anna.send(conversation, 'hello')
+  await firefox.untilShown([`${name}: hello`])
+  await elsewhere.call('PUT', `/v1/conversations/${conversation}/read`, { seq: 1 })
+  await firefox.untilShown([])
+
+  await firefox.restart()
+  await anna.send(conversation, 'are you there?')
+  await firefox.untilShown([`${name}: are you there?`])
+})
+
+test('a push is shown though no page is open, grouped by conversation, and withdrawn', {
   timeout: 90_000,
 }, async () => {
   await using firefox = await PushFirefox.open(service)
@@ -77,8 +96,6 @@ test('a push is shown though no page is open, grouped by conversation, and withd
   await firefox.untilShown(['Anna: hello'])
   await push({ preview: 'are you there?', unread_count: 2 })
   await firefox.untilShown(['Anna: are you there?\n2 unread'])
-
-  await firefox.restart()
   await push({ preview: 'hello?', unread_count: 3, mention_count: 1 })
   await firefox.untilShown(['Anna: hello?\n3 unread, you were mentioned'])
   await push({ type: 'read', preview: null, unread_count: 0 })

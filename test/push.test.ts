@@ -75,6 +75,23 @@ describe('an unread episode', () => {
   })
 })
 
+test('a browser that was not there for a day is not told to take anything back', async () => {
+  const node = await push.start()
+  const { alice, bob, conversation } = await pair(node.url)
+  const phone = await bob.anotherDevice()
+  await subscribe(phone, { silent: true })
+  await push.database.sql`
+    UPDATE devices SET last_seen_at = now() - interval '25 hours' WHERE user_id = ${bob.id} AND id = ${phone.session.device_id}`
+  await alice.send(conversation, 'hello')
+  await node.recorder.waitFor(bob, 2)
+  await read(bob, conversation, 1)
+  await until('nothing to be left', async () => {
+    const rows = await push.database.sql`SELECT 1 FROM pushes WHERE user_id = ${bob.id}`
+    return rows.length === 0
+  })
+  expect(node.recorder.to(bob)).toHaveLength(2)
+})
+
 test('what comes while a push is under way that is read meanwhile rings anew', async () => {
   const node = await push.start()
   const { alice, bob, conversation } = await pair(node.url)

@@ -9,20 +9,26 @@ import { Database } from '../../src/store/database.ts'
 import { startGateway } from './gateway.ts'
 import { startPostgres, type TestPostgres } from './postgres.ts'
 
-/** A gateway whose pushes a test words and times itself; all else about them is the gateway's. */
+const LEASE_MS = 2_000
+/** It sends nothing by itself while a test runs. */
+const NEVER_MS = 600_000
+
+/** A gateway whose pushes a test words and times itself, unless it is to send them by itself after a grace time. */
 export class PushingGateway implements AsyncDisposable {
   readonly #postgres: TestPostgres
   readonly #database: Database
+  readonly #graceMs: number
   #privateKey = webPush.generateVAPIDKeys().privateKey
   #gateway: Gateway | undefined
 
-  private constructor(postgres: TestPostgres) {
+  private constructor(postgres: TestPostgres, graceMs: number) {
     this.#postgres = postgres
+    this.#graceMs = graceMs
     this.#database = new Database({ url: postgres.url })
   }
 
-  static async start(): Promise<PushingGateway> {
-    const started = new PushingGateway(await startPostgres())
+  static async start(graceMs = NEVER_MS): Promise<PushingGateway> {
+    const started = new PushingGateway(await startPostgres(), graceMs)
     await started.#start(0)
     return started
   }
@@ -64,7 +70,8 @@ export class PushingGateway implements AsyncDisposable {
   }
 
   async #start(port: number): Promise<void> {
-    const config = { port, push: { allowPrivate: true, vapidPrivateKey: this.#privateKey } }
-    this.#gateway = await startGateway(this.#postgres.url, config)
+    const push = { graceMs: this.#graceMs, allowPrivate: true, vapidPrivateKey: this.#privateKey }
+    // Who closes the page is away soon.
+    this.#gateway = await startGateway(this.#postgres.url, { port, push }, { leaseMs: LEASE_MS })
   }
 }
