@@ -12,6 +12,7 @@ import { latency } from './latency.ts'
 import { longPoll } from './long-poll.ts'
 import { nodes } from './nodes.ts'
 import { presence } from './presence.ts'
+import { push } from './push.ts'
 import { search } from './search.ts'
 import { sends } from './sends.ts'
 import type { Bench, BenchContext, Figure, Fill } from './support/bench.ts'
@@ -31,6 +32,7 @@ const BENCHES: readonly Bench[] = [
   failover,
   counts,
   presence,
+  push,
   broadcast,
   search,
   history,
