@@ -8,10 +8,10 @@ import { newPushMetrics, type PushMetrics } from './push/metrics.ts'
 import { Planner } from './push/planner.ts'
 import type { SendPush } from './push/push.ts'
 import { Recovery } from './push/recovery.ts'
-import { PushSender } from './push/send.ts'
+import { SenderThread } from './push/sender-thread.ts'
 import { PushServices } from './push/services.ts'
 import { Turns } from './push/turns.ts'
-import { loadVapidKeys, type VapidKeys, VapidSigner } from './push/vapid.ts'
+import { loadVapidKeys, type VapidKeys } from './push/vapid.ts'
 import type { Database } from './store/database.ts'
 import { inboxEpoch } from './store/inbox.ts'
 import { PushPlanners } from './store/push-planners.ts'
@@ -37,7 +37,7 @@ export type Push = {
   take(announcement: Announcement): void
 }
 
-/** What tests replace: who hands pushes over, who is asked for names, and times. */
+/** What tests replace: who hands pushes over, who is asked for the names of endpoints to be registered, and times. */
 export type PushOverrides = {
   send?: SendPush
   resolver?: Resolver
@@ -65,7 +65,7 @@ export async function startPush(given: Given, stack: AsyncDisposableStack): Prom
     sharedSecret(database, name, make),
   )
   const endpointGuard = new EndpointGuard(config.push, overrides.resolver)
-  const sender = stack.use(new PushSender(new VapidSigner(vapid), endpointGuard))
+  const sender = stack.use(new SenderThread(vapid, config.push))
   const store = new PushStore(database, { vapidPublicKey: vapid.publicKey, shownMs })
   stack.defer(() => store.close())
   const queue = stack.use(await TurnQueue.open(database, expireSeconds, onError))

@@ -1,0 +1,84 @@
+import { getCACertificates } from 'node:tls'
+import { Worker } from 'node:worker_threads'
+import type { EndpointRules } from './endpoint-guard.ts'
+import type { PushOptions, PushOutcome, PushPayload, PushTarget, SendPush } from './push.ts'
+import type { VapidKeys } from './vapid.ts'
+
+/** What the thread is started with; it trusts whom this one trusts. */
+export type ThreadSetup = { keys: VapidKeys; rules: EndpointRules; authorities: string[] }
+
+/** A push to be sent, or one to be given up. */
+export type ThreadRequest =
+  | { id: number; target: PushTarget; payload: PushPayload; options: PushOptions }
+  | { id: number; isGivenUp: true }
+
+export type ThreadAnswer = { id: number } & ({ outcome: PushOutcome } | { error: string })
+
+type Thread = { worker: Worker; waiters: Map<number, Waiter> }
+type Waiter = { resolve(outcome: PushOutcome): void; reject(error: Error): void }
+
+/**
+ * Sends pushes in a thread of their own: encrypting one takes as long as answering several requests, and ten thousand that
+ * are due at once must not stand in the way of those. The thread is there from the first push on.
+ */
+export class SenderThread implements AsyncDisposable {
+  readonly #keys: VapidKeys
+  readonly #rules: EndpointRules
+  #thread: Thread | undefined
+  #lastId = 0
+
+  constructor(keys: VapidKeys, rules: EndpointRules) {
+    this.#keys = keys
+    this.#rules = rules
+  }
+
+  /** As PushSender sends. Rejects if the thread dies; the next push starts another one. */
+  readonly send: SendPush = async (target, payload, options, signal) => {
+    const { worker, waiters } = this.#started()
+    this.#lastId += 1
+    const id = this.#lastId
+    const giveUp = () => worker.postMessage({ id, isGivenUp: true } satisfies ThreadRequest)
+    signal.addEventListener('abort', giveUp)
+    try {
+      return await new Promise<PushOutcome>((resolve, reject) => {
+        waiters.set(id, { resolve, reject })
+        worker.postMessage({ id, target, payload, options } satisfies ThreadRequest)
+      })
+    } finally {
+      waiters.delete(id)
+      signal.removeEventListener('abort', giveUp)
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#thread?.worker.terminate()
+  }
+
+  #started(): Thread {
+    if (this.#thread) return this.#thread
+    const { allowedHosts, allowPrivate } = this.#rules
+    const workerData: ThreadSetup = {
+      keys: this.#keys,
+      rules: { allowedHosts, allowPrivate },
+      authorities: getCACertificates('default'),
+    }
+    const worker = new Worker(new URL('./sender-worker.ts', import.meta.url), { workerData })
+    const waiters: Thread['waiters'] = new Map()
+    const thread = { worker, waiters }
+    this.#thread = thread
+    const end = (error: Error) => {
+      if (this.#thread === thread) this.#thread = undefined
+      for (const { reject } of waiters.values()) reject(error)
+    }
+    worker.on('message', (answer: ThreadAnswer) => {
+      const waiter = waiters.get(answer.id)
+      if ('outcome' in answer) waiter?.resolve(answer.outcome)
+      else waiter?.reject(new Error(answer.error))
+    })
+    worker.on('error', end)
+    worker.on('exit', () => end(new Error('the thread that sends pushes has ended')))
+    // Nobody waits for a push to end the process.
+    worker.unref()
+    return thread
+  }
+}
