@@ -112,6 +112,17 @@ async function tablesWith(text: string): Promise<string[]> {
   return found
 }
 
+/** Their browser subscribed, with another key so that nothing is sent, and was rung for a conversation. */
+async function subscribeAndRing({ id, session }: Person, conversation: string): Promise<void> {
+  await using database = new Database({ url: postgres.url })
+  await database.sql`
+    INSERT INTO push_subscriptions (user_id, device_id, endpoint, endpoint_hash, p256dh, auth, vapid_public_key)
+    VALUES (${id}, ${session.device_id}, 'https://push.example/zanzibar', 'hash', 'zanzibar', 'zanzibar', 'another')`
+  await database.sql`
+    INSERT INTO pushes (user_id, about, is_announcement, from_seq, seq, inbox_id, rung)
+    VALUES (${id}, ${conversation}, false, 1, 1, 1, ${[session.device_id]})`
+}
+
 describe('an erasure', () => {
   test('leaves no text, name or device of the user anywhere, and tombstones for all others', {
     timeout: 60_000,
@@ -125,6 +136,7 @@ describe('an erasure', () => {
     const me = await backEnd.person({ ...made, data: { secret: 'zanzibar' } })
     const [other, late] = [await Person.signUp(gateway.url), await Person.signUp(gateway.url)]
     const direct = await me.direct(other)
+    await subscribeAndRing(me, direct)
     const group = await me.group([other], { title: 'Ours', system_messages: true })
     await me.send(direct, 'zanzibar 1', 'zanzibar-key')
     await other.send(direct, 'mine stays')
@@ -168,6 +180,9 @@ describe('an erasure', () => {
 
     expect(await erased('erase-me')).toMatchObject({ messages_erased: 7 })
     expect(await tablesWith('zanzibar')).toEqual([])
+    expect(await tablesWith('(erase-me,')).toEqual(
+      expect.not.arrayContaining(['pushes', 'push_subscriptions']),
+    )
     const user = (await other.call<User>('GET', '/v1/users/erase-me')).body
     expect(user).toMatchObject({ username: null, display_name: 'Deleted user', data: {} })
 

@@ -12,8 +12,9 @@ async function laptopOf(person: Person, url = person.base): Promise<Person> {
 }
 
 describe('a device that sends leases', () => {
+  const node = push.useNode()
+
   test('with somebody before it puts the push off until it has received the message: then there is none', async () => {
-    const node = await push.start()
     const { alice, bob, conversation } = await pair(node.url)
     const laptop = await laptopOf(bob)
     await acknowledge(laptop, true)
@@ -29,7 +30,6 @@ describe('a device that sends leases', () => {
   })
 
   test('that is closed behind a proxy rings the phone when its lease ends', async () => {
-    const node = await push.start()
     const { alice, bob, conversation } = await pair(node.url)
     await acknowledge(await laptopOf(bob), true)
     const began = performance.now()
@@ -39,7 +39,6 @@ describe('a device that sends leases', () => {
   })
 
   test('whose tab is idle does not keep the phone from ringing, even if it has received the message', async () => {
-    const node = await push.start()
     const { alice, bob, conversation } = await pair(node.url)
     const laptop = await laptopOf(bob)
     await acknowledge(laptop, true)

@@ -142,6 +142,15 @@ describe('a node', () => {
     await node.recorder.waitFor(bob)
   })
 
+  test('may keep texts out of pushes', async () => {
+    const node = await push.start({ push: { previews: false } })
+    const { alice, bob, conversation } = await push.pair(node.url)
+    await alice.send(conversation, 'secret')
+    const [sent] = await node.recorder.waitFor(bob)
+    expect(sent?.payload.preview).toBeNull()
+    expect(JSON.stringify(sent)).not.toContain('secret')
+  })
+
   test('sends to those alone who subscribed with its key', async () => {
     const node = await push.start()
     const { alice, bob, conversation } = await push.pair(node.url)

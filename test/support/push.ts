@@ -1,5 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto'
-import { afterAll, beforeAll, onTestFinished } from 'vitest'
+import { afterAll, beforeAll, beforeEach, onTestFinished } from 'vitest'
+import type { Gateway } from '../../src/app.ts'
 import { Database } from '../../src/store/database.ts'
 import { type Settings, startGateway } from './gateway.ts'
 import { Person, vapidKeyOf } from './person.ts'
@@ -27,13 +28,34 @@ export function usePush() {
     await postgres?.[Symbol.asyncDispose]()
   })
 
-  /** A gateway until the end of the test. */
-  async function start({ push, ...config }: Settings = {}, recorder = new PushRecorder()) {
+  function startOver(recorder: PushRecorder, { push, ...config }: Settings) {
     const overrides = { send: recorder.send, ...PUSH_TIMES }
     const settings = { ...config, push: { graceMs: GRACE_MS, ...push } }
-    const gateway = await startGateway(postgres.url, settings, { leaseMs: LEASE_MS, push: overrides })
+    return startGateway(postgres.url, settings, { leaseMs: LEASE_MS, push: overrides })
+  }
+
+  /** A gateway until the end of the test. */
+  async function start(settings: Settings = {}, recorder = new PushRecorder()) {
+    const gateway = await startOver(recorder, settings)
     onTestFinished(() => gateway[Symbol.asyncDispose]())
     return { gateway, recorder, url: gateway.url }
+  }
+
+  /** A gateway for all tests of a suite; its pushes are accepted at the beginning of each. */
+  function useNode(settings: Settings = {}) {
+    const recorder = new PushRecorder()
+    let gateway: Gateway
+    beforeAll(async () => {
+      gateway = await startOver(recorder, settings)
+    })
+    beforeEach(() => recorder.reset())
+    afterAll(() => gateway?.[Symbol.asyncDispose]())
+    return {
+      recorder,
+      get url() {
+        return gateway.url
+      },
+    }
   }
 
   /** The person's device wants to be woken. Returns its endpoint. */
@@ -65,7 +87,7 @@ export function usePush() {
   }
 
   return {
-    ...{ start, subscribe, unsubscribe, pair, marker },
+    ...{ start, useNode, subscribe, unsubscribe, pair, marker },
     get database() {
       return database
     },
