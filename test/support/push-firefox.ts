@@ -15,6 +15,9 @@ const QUOTAS = `(async () => {
   return JSON.stringify((await PushService.getAllUnexpired()).map(({ quota }) => quota))
 })()`
 
+/** Cookies, storage, service workers and subscriptions of all sites. */
+const FORGET = `new Promise((resolve) => Services.clearData.deleteData(Ci.nsIClearDataService.CLEAR_ALL, { onDataDeleted: resolve }))`
+
 type Context = { context: string; url: string }
 type Connection = { send(method: string, params: object): Promise<{ result: unknown }> }
 
@@ -58,6 +61,14 @@ export class PushFirefox implements AsyncDisposable {
     return page
   }
 
+  /** As new: no page is open, and no site knows it any more. */
+  async forget(): Promise<void> {
+    const former = await this.#browser.pages()
+    await this.page('about:blank')
+    await Promise.all(former.map((page) => page.close()))
+    await this.#inBrowser(FORGET)
+  }
+
   async addresses(): Promise<string[]> {
     return (await this.#browser.pages()).map((page) => page.url())
   }
@@ -94,11 +105,7 @@ export class PushFirefox implements AsyncDisposable {
 
   /** Waits until so many silent pushes are left to each subscription, and all of the past have been counted. */
   async untilQuota(left: number): Promise<void> {
-    const [window] = (await this.#windows()).filter(({ url }) => url === WINDOW)
-    await until(`a quota of ${left}`, async () => {
-      const quotas = await this.#evaluate(window?.context ?? '', QUOTAS)
-      return quotas === JSON.stringify([left])
-    })
+    await until(`a quota of ${left}`, async () => (await this.#inBrowser(QUOTAS)) === JSON.stringify([left]))
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -109,6 +116,11 @@ export class PushFirefox implements AsyncDisposable {
   /** Firefox's own windows can be asked like pages, with `--remote-allow-system-access`. */
   get #connection(): Connection {
     return (this.#browser as unknown as { connection: Connection }).connection
+  }
+
+  async #inBrowser(expression: string): Promise<unknown> {
+    const [window] = (await this.#windows()).filter(({ url }) => url === WINDOW)
+    return this.#evaluate(window?.context ?? '', expression)
   }
 
   async #alerts(): Promise<Context[]> {
