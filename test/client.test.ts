@@ -249,7 +249,10 @@ describe('sending', () => {
     const before = join(ben, url, { storage })
     void before.chat.send(conversation, 'first')
     void before.chat.send(conversation, 'second')
-    await until('both stored', async () => (await storage.names(url)).length >= 2)
+    await until(
+      'both stored',
+      async () => (await storage.names('')).filter((name) => name.includes('outbox')).length >= 2,
+    )
     before.chat.close()
     proxy.restore()
     const after = join(ben, url, { storage })

@@ -29,7 +29,7 @@ const trips: Record<string, Trip> = {
   'one that strips keys and loses answers': { behaviour: boxes.keyStripper },
   'one that asks for its own password': { behaviour: boxes.passwordAsker },
   'one that truncates JSON': { behaviour: boxes.truncator },
-  'one that asks to come again in an hour': { behaviour: boxes.hourAway, spellMs: 5_000 },
+  'one that asks to come again in an hour': { behaviour: boxes.hourAway, spellMs: 5_000, ownMs: 5_000 },
   'one that lets answers live 5 s': { behaviour: boxes.fiveSeconds },
   'a black hole': { behaviour: boxes.blackHole, spellMs: 20_000, isSilent: true },
   'a latency that swings': { behaviour: boxes.swinger, ownMs: 3_000 },
@@ -132,7 +132,7 @@ describe.concurrent('P10: what nobody listed lets chat through', () => {
     expect({ down, up, refreshes }).toEqual({ down: all, up: all, refreshes: 0 })
     // That it comes is what is promised; how soon is measured in the lab, on a machine that does nothing else.
     expect(firstMs).toBeLessThan(30_000 + ownMs)
-    expect(backMs).toBeLessThan(30_000)
+    expect(backMs).toBeLessThan(30_000 + ownMs)
     // The one it began with, and at most two changes in this minute.
     expect(rungs.length).toBeLessThanOrEqual(3)
   })

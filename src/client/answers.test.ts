@@ -44,8 +44,23 @@ test.each([
   ['a 429 from anything', 429, 'text/html', '', ['busy', 'again', 5_000], '5'],
   ['our own long Retry-After', 429, PROBLEM, problem('rate_limited'), ['busy', 'again', 30_000], '30'],
   ['our own beyond reason', 503, PROBLEM, problem('unavailable'), ['busy', 'again', 600_000], '86400'],
-  ['a box that says come again in an hour', 503, 'text/html', '', ['busy', 'again', 8_000], '3600'],
-  ['a Retry-After that is a date', 503, 'text/html', '', ['busy', 'again', undefined], 'Sat, 21 Nov 2026'],
+  ['a box that says come again in an hour', 503, 'text/html', '', ['busy', 'again', 30_000], '3600'],
+  [
+    'a Retry-After that is a date in the past',
+    503,
+    'text/html',
+    '',
+    ['busy', 'again', undefined],
+    'Sat, 21 Nov 2020 00:00:00 GMT',
+  ],
+  [
+    'a Retry-After that is a date to come',
+    503,
+    'text/html',
+    '',
+    ['busy', 'again', 30_000],
+    'Sat, 21 Nov 2099 00:00:00 GMT',
+  ],
 ] as [string, number, string, string, unknown, string?][])('%s', (_, status, type, text, expected, after) => {
   expect(verdict(status, type, text, after)).toEqual(expected)
 })

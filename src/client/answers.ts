@@ -1,5 +1,6 @@
 import type { Failure } from './ladder/draft.ts'
-import { LONGEST_BACKOFF_MS } from './ladder/timing.ts'
+
+const LONGEST_OF_A_BOX_MS = 30_000
 
 /** What a request came to: what the server said, or why there is no such thing. */
 export type Answer =
@@ -19,7 +20,7 @@ export function classify(status: number, headers: Headers, text: string): Answer
   const body = parseJson(text)
   const type = headers.get('content-type') ?? ''
   if (status >= 200 && status < 300) {
-    if (status === 204) return { ok: true, status, body: undefined }
+    if (status === 204) return { ok: true, status, body: {} }
     if (typeof body === 'object' && body !== null) return { ok: true, status, body }
     if (text === '' || type.includes('json')) return noAnswer('an answer that is not whole')
     return { ...noAnswer(`a page of ${type || 'no type'}`), fault: 'refused' }
@@ -31,7 +32,7 @@ export function classify(status: number, headers: Headers, text: string): Answer
     status,
     code: isOurs ? String(code) : '',
     isOurs,
-    ...refusal(status, isOurs, retryAfterMs(headers.get('retry-after'), isOurs)),
+    ...refusal(status, isOurs, retryAfterMs(headers, isOurs)),
     reason: isOurs ? String(detail) : `${status} from something on the way`,
   }
 }
@@ -44,13 +45,13 @@ function refusal(status: number, isOurs: boolean, retryAfterMs?: number): Omit<F
 }
 
 /**
- * Milliseconds, at most ten minutes; a header that is no number counts as none. A box that asks for an hour may be gone in
- * a moment: it is asked again after no more than the longest back-off.
+ * Milliseconds, at most ten minutes; RFC 9110 10.2.3 has seconds and a date. A box that asks for an hour may be gone in a
+ * moment: it is asked again after half a minute.
  */
-function retryAfterMs(header: string | null, isOurs: boolean): number | undefined {
-  const longest = isOurs ? 600_000 : LONGEST_BACKOFF_MS
-  const asked = Number(header) * 1_000
-  return asked > 0 ? Math.min(asked, longest) : undefined
+function retryAfterMs(headers: Headers, isOurs: boolean): number | undefined {
+  const header = headers.get('retry-after') ?? ''
+  const asked = Number(header) * 1_000 || Date.parse(header) - Date.now()
+  return asked > 0 ? Math.min(asked, isOurs ? 600_000 : LONGEST_OF_A_BOX_MS) : undefined
 }
 
 /** JSON, or nothing if it is none. */

@@ -1,3 +1,4 @@
+import { parseCursor } from '../protocol/cursor.ts'
 import type { Message } from '../protocol/types.ts'
 import { Connection, type InboxEvent, type PassingEvent, type Reset } from './connection.ts'
 import type { GetToken } from './credentials.ts'
@@ -15,7 +16,7 @@ import { Reading } from './reading.ts'
 import { recallRung, rememberRung } from './remembered-rung.ts'
 import type { Fetch, Requests } from './requests.ts'
 import { requestsTo } from './requests-to.ts'
-import { type ClientStorage, defaultStorage } from './storage.ts'
+import { type ClientStorage, storageOf } from './storage.ts'
 import { surroundings } from './surroundings.ts'
 import { canElect, Tabs } from './tabs.ts'
 import type { EventSourceClass } from './transports.ts'
@@ -79,13 +80,16 @@ export class Chat {
     this.#options = options
     this.requests = requestsTo(options, () => this.#listeners.emit('refused', undefined))
     this.#reading = new Reading(options.after)
-    this.#storage = options.storage ?? defaultStorage()
-    this.#user = whoIsCalling(this.requests, this.#closing.signal, options.user)
+    this.#storage = storageOf(options.storage)
+    this.#user = whoIsCalling(this.requests, this.#closing.signal, options.user, (reason) => {
+      // What else is there to say of tabs that cannot find each other yet?
+      if (canElect()) this.#report({ ...this.#own, state: 'offline', reason })
+    })
     this.#user.catch(() => {})
     this.#outbox = new Outbox(
       this.requests,
       this.#storage,
-      this.#user.then((user) => `${options.url} ${user} outbox `),
+      this.#user.then((user) => `${this.requests.base} ${user} outbox `),
       (message) => {
         // Its event must come; if the stream does not bring it, the stream is asked why.
         if (message) {
@@ -168,11 +172,11 @@ export class Chat {
 
   async #start(): Promise<void> {
     // A store that hangs must not hold the connection.
-    const remembered = await Promise.race([recallRung(this.#storage, this.#options.url), pause(STORAGE_MS)])
-    void this.#outbox.load().catch(() => {})
     const { signal } = this.#closing
+    const { base } = this.requests
+    const remembered = await Promise.race([recallRung(this.#storage, base), pause(STORAGE_MS, signal)])
+    const isCrowded = !canElect() && (await isCrowdedHere(`longwave ${base}`, signal))
     if (signal.aborted) return
-    const isCrowded = !canElect() && (await isCrowdedHere(`longwave ${this.#options.url}`, signal))
     const { rungs, ...means } = meansOf(this.#options.EventSource, isCrowded)
     const transports = { requests: this.requests, ...means }
     const { isVisible } = this.#surroundings
@@ -195,7 +199,7 @@ export class Chat {
           this.#own = status
           this.#report(status)
         },
-        remember: (rung) => rememberRung(this.#storage, this.#options.url, rung),
+        remember: (rung) => rememberRung(this.#storage, base, rung),
         reset: (reset) => this.#reset(reset),
       },
     )
@@ -218,7 +222,7 @@ export class Chat {
   async #join(connection: Connection): Promise<void> {
     const user = await this.#user.catch(() => undefined)
     if (user === undefined || this.#closing.signal.aborted) return
-    this.#tabs = new Tabs(`longwave ${this.#options.url} ${user}`, {
+    this.#tabs = new Tabs(`longwave ${this.requests.base} ${user}`, {
       lead: () => {
         connection.start()
         // What another tab told is over, and nobody else renews the lease.
@@ -243,7 +247,7 @@ export class Chat {
       },
     })
     // Whoever leads at once does not need it.
-    await pause(FOLLOW_MS)
+    await pause(FOLLOW_MS, this.#closing.signal)
     void connection.catchUp()
   }
 
@@ -259,7 +263,7 @@ export class Chat {
 
   async #reset(reset: Reset): Promise<string> {
     const answers = await Promise.all(this.#listeners.emit('reset', reset))
-    const cursor = answers.find((answer) => typeof answer === 'string')
-    return cursor ?? reset.cursor
+    const cursor = answers.find((answer) => typeof answer === 'string' && parseCursor(answer))
+    return (cursor as string | undefined) ?? reset.cursor
   }
 }

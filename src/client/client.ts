@@ -11,12 +11,13 @@ export { requestsTo } from './requests-to.ts'
 export type { ClientStorage } from './storage.ts'
 
 /**
- * Connects to an inbox, by whatever way gets through.
+ * Connects to an inbox, by whatever way gets through. Throws TypeError at a `url` that is none.
  * @example
  * const chat = connect({ url: 'https://chat.example.org', getToken })
  * chat.on('event', (event) => console.log(event))
  * const message = await chat.send(conversationId, 'Hello')
  */
 export function connect(options: ConnectOptions): Chat {
+  if (!/^https?:/.test(options.url)) throw new TypeError('url must begin with https://')
   return new Chat(options)
 }

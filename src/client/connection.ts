@@ -3,8 +3,9 @@ import type { Failure, Input, Status } from './ladder/draft.ts'
 import type { Rung } from './ladder/rungs.ts'
 import { initialState, type State } from './ladder/state.ts'
 import { dueAt, step } from './ladder/step.ts'
-import { NEVER } from './ladder/timing.ts'
+import { MINUTE_MS, NEVER } from './ladder/timing.ts'
 import type { Lag } from './lag.ts'
+import { pause } from './pause.ts'
 import type { Reading } from './reading.ts'
 import type { Frame } from './sse-parser.ts'
 import { dataOf, type Hearer, type Open, openAttempt, type Transports } from './transports.ts'
@@ -26,7 +27,19 @@ export type ConnectionHandlers = {
   reset(reset: Reset): Promise<string>
 }
 
-const LONGEST_TIMER_MS = 2 ** 31 - 1
+type OpenAttempt = {
+  close: () => void
+  after: string | undefined
+  /** Tokens that were dropped before it was opened. */
+  refusals: number
+  /** It greeted from another place than it was asked for. */
+  isElsewhere?: true
+}
+
+/** What failed beside another tab is asked again no sooner. */
+const CATCH_UP_PAUSE_MS = 3_000
+/** Each reset within a minute waits for so much more. */
+const RESET_PAUSE_MS = 500
 
 /** One inbox, read by whatever gets through: the ladder's effects made real. */
 export class Connection {
@@ -34,11 +47,17 @@ export class Connection {
   readonly #reading: Reading
   readonly #handlers: ConnectionHandlers
   readonly #lag: Lag
-  readonly #open = new Map<number, { close: () => void; after: string | undefined }>()
+  readonly #open = new Map<number, OpenAttempt>()
+  readonly #closing = new AbortController()
   #state: State
   #timer: ReturnType<typeof setTimeout> | undefined
-  #isClosed = false
+  /** Whether this is to read itself, be it after a reset. */
+  #isWanted = false
+  #isResetting = false
+  #resetAt = -NEVER
+  #resets = 0
   #isCatchingUp = false
+  #catchUpAt = 0
   /** Whether the last attempt failed: the next is not to use its connection. */
   #hasFailed = false
 
@@ -53,15 +72,20 @@ export class Connection {
     this.#reading = reading
     this.#lag = lag
     this.#handlers = handlers
-    this.#state = initialState({ ...options, hasCursor: reading.isPlaced })
+    // Only the server can tell where the oldest event is: where a box drops the query, what it says is of the newest.
+    const isPosting = reading.cursor === '0'
+    this.#state = initialState({ ...options, hasCursor: reading.isPlaced, isPosting })
   }
 
   start(): void {
+    this.#isWanted = true
+    if (this.#isResetting) return
     this.give({ type: 'start', hasCursor: this.#reading.isPlaced, highest: this.#reading.id })
   }
 
   /** Opens nothing any more until it is started again. */
   halt(): void {
+    this.#isWanted = false
     this.give({ type: 'halt' })
   }
 
@@ -79,21 +103,33 @@ export class Connection {
 
   /** Reads on by polls until there is no more, while this opens nothing itself. */
   async catchUp(): Promise<void> {
-    if (this.#isCatchingUp) return
+    if (this.#isCatchingUp || performance.now() < this.#catchUpAt) return
     this.#isCatchingUp = true
-    for (let hasMore = true; hasMore && this.#state.isHalted && !this.#isClosed; ) {
+    const { signal } = this.#closing
+    for (let hasMore = true; hasMore && this.#isIdle(); ) {
       const { cursor: after } = this.#reading
-      const answer = await this.#transports.requests.json('/v1/events', { as: 'poll', wait: 0, after })
-      if (!this.#state.isHalted || !answer.ok) break
+      const body = { as: 'poll', wait: 0, after }
+      const answer = await this.#transports.requests.json('/v1/events', body, { signal })
+      if (!answer.ok) this.#catchUpAt = performance.now() + (answer.retryAfterMs ?? CATCH_UP_PAUSE_MS)
+      if (!answer.ok || !this.#isIdle()) break
       const heard = this.#takeAnswer(0, answer.body, after)
       hasMore = heard.type === 'answered' && heard.hasMore
     }
     this.#isCatchingUp = false
   }
 
+  /** Whether this tab reads through another just now. */
+  #isIdle(): boolean {
+    return this.#state.isHalted && !this.#isResetting && !this.#isClosed
+  }
+
+  get #isClosed(): boolean {
+    return this.#closing.signal.aborted
+  }
+
   close(): void {
-    this.give({ type: 'halt' })
-    this.#isClosed = true
+    this.halt()
+    this.#closing.abort()
     clearTimeout(this.#timer)
   }
 
@@ -116,10 +152,7 @@ export class Connection {
     clearTimeout(this.#timer)
     const pause = dueAt(this.#state) - performance.now()
     if (pause === NEVER) return
-    this.#timer = setTimeout(
-      () => this.give({ type: 'tick' }),
-      Math.min(Math.max(1, pause), LONGEST_TIMER_MS),
-    )
+    this.#timer = setTimeout(() => this.give({ type: 'tick' }), Math.max(1, pause))
   }
 
   #openAttempt(open: Open): void {
@@ -127,7 +160,8 @@ export class Connection {
     const request = { ...open, after, isRetry: this.#hasFailed }
     this.#hasFailed = false
     const close = openAttempt(this.#transports, request, this.#hearer(open.attempt))
-    this.#open.set(open.attempt, { close, after })
+    const { refusals } = this.#transports.requests.credentials
+    this.#open.set(open.attempt, { close, after, refusals })
   }
 
   /** The last that is heard of an attempt. */
@@ -149,26 +183,32 @@ export class Connection {
     }
     return {
       frame: (frame) => {
-        if (isOpen()) this.#takeFrame(attempt, frame)
+        const open = this.#open.get(attempt)
+        if (open) this.#takeFrame(attempt, open, frame)
       },
       bytes: () => {
         if (isOpen()) this.give({ type: 'bytes', attempt })
       },
       answer: (body) => {
-        if (isOpen()) end(this.#takeAnswer(attempt, body, this.#open.get(attempt)?.after))
+        const open = this.#open.get(attempt)
+        if (open) end(this.#takeAnswer(attempt, body, open.after))
       },
       ended: () => end({ type: 'ended', attempt }),
       failed: (failure: Failure) => end({ type: 'failed', attempt, ...failure }),
     }
   }
 
-  #takeFrame(attempt: number, frame: Frame): void {
+  #takeFrame(attempt: number, open: OpenAttempt, frame: Frame): void {
     const data = dataOf(frame)
     if (!data) {
-      this.#end({ type: 'failed', attempt, fault: 'broken', reason: 'a frame that is not whole' })
-    } else if (frame.event === '') this.#takeEvent(attempt, data, frame.id)
+      this.#end({ type: 'failed', attempt, fault: 'broken', reason: 'an answer that is not whole' })
+    } else if (frame.event === 'reset') {
+      void this.#reset({ cursor: String(data.cursor), reason: String(data.reason) })
+    } else if (open.isElsewhere) this.#end(elsewhere(attempt))
+    else if (frame.event === '') this.#takeEvent(attempt, data, frame.id)
     else if (frame.event === 'hello') {
-      if (isElsewhere(this.#open.get(attempt)?.after, String(data.cursor))) this.#end(elsewhere(attempt))
+      // From the head, if a reset follows.
+      if (isElsewhere(open.after, String(data.cursor))) open.isElsewhere = true
       else {
         this.#reading.place(String(data.cursor))
         this.give({ type: 'hello', attempt, heartbeatMs: Number(data.heartbeat) * 1_000 })
@@ -179,16 +219,17 @@ export class Connection {
       // The server knows of more than it could send here.
       if ((parseCursor(String(data.head))?.id ?? 0) > this.#reading.id) this.give({ type: 'expect' })
     } else if (frame.event === 'bye') {
-      if (/^(token|signed)/.test(String(data.reason)))
-        void this.#transports.requests.credentials.refuse(undefined)
+      const { credentials } = this.#transports.requests
+      // Unless another one has come meanwhile.
+      if (/^(token|signed)/.test(String(data.reason)) && open.refusals === credentials.refusals)
+        void credentials.refuse(undefined)
       this.#end({
         type: 'bye',
         attempt,
         reason: String(data.reason),
         retryMs: Number(data.retry_ms) || 2_000,
       })
-    } else if (frame.event === 'reset')
-      this.#reset({ cursor: String(data.cursor), reason: String(data.reason) })
+    }
   }
 
   #takeEvent(attempt: number, data: Record<string, unknown>, cursor: string | undefined): void {
@@ -207,20 +248,24 @@ export class Connection {
 
   /** Lets an event through if it is the next. False if one before it is missing. */
   #deliver(event: InboxEvent, epoch: string): boolean {
+    if (this.#isClosed || this.#isResetting) return false
     const verdict = this.#reading.take({ epoch, id: event.id })
-    if (verdict === 'next') {
-      this.#handlers.event(event)
-    }
+    if (verdict === 'next') this.#handlers.event(event)
     return verdict !== 'gap'
   }
 
   #takeAnswer(attempt: number, body: unknown, after: string | undefined): LastInput {
     const { cursor, events, has_more, reset } = body as Record<string, unknown>
     const at = parseCursor(String(cursor))
-    const broken = { type: 'failed', attempt, fault: 'broken', reason: 'not the answer of a poll' } as const
+    const broken = {
+      type: 'failed',
+      attempt,
+      fault: 'broken',
+      reason: 'an answer that is not whole',
+    } as const
     if (!at || !Array.isArray(events)) return broken
     if (typeof reset === 'string') {
-      this.#reset({ cursor: String(cursor), reason: reset })
+      void this.#reset({ cursor: String(cursor), reason: reset })
       return { type: 'bytes', attempt }
     }
     const [first] = events as InboxEvent[]
@@ -234,15 +279,19 @@ export class Connection {
     return { type: 'answered', attempt, highest: at.id, events: events.length, hasMore: has_more === true }
   }
 
-  #reset(reset: Reset): void {
-    const isReading = !this.#state.isHalted
+  /** One at a time; those that follow each other within a minute are paced. */
+  async #reset(reset: Reset): Promise<void> {
+    if (this.#isResetting) return
+    this.#isResetting = true
     this.give({ type: 'halt' })
-    const goOn = (cursor: string) => {
-      this.#reading.begin(cursor)
-      if (isReading) this.start()
-      else void this.catchUp()
-    }
-    this.#handlers.reset(reset).then(goOn, () => goOn(reset.cursor))
+    const cursor = await this.#handlers.reset(reset).catch(() => reset.cursor)
+    if (performance.now() - this.#resetAt > MINUTE_MS) this.#resets = 0
+    await pause(this.#resets++ * RESET_PAUSE_MS, this.#closing.signal)
+    this.#resetAt = performance.now()
+    this.#isResetting = false
+    this.#reading.begin(cursor)
+    if (this.#isWanted) this.start()
+    else void this.catchUp()
   }
 }
 
@@ -252,5 +301,5 @@ function isElsewhere(after: string | undefined, from: string): boolean {
 }
 
 function elsewhere(attempt: number): LastInput {
-  return { type: 'failed', attempt, fault: 'refused', reason: 'not the answer to what was asked' }
+  return { type: 'failed', attempt, fault: 'refused', reason: 'another answer' }
 }

@@ -1,3 +1,6 @@
+/** One that hangs is asked again after this. */
+const TOKEN_MS = 15_000
+
 export type GetToken = (options?: { refresh?: boolean }) => string | Promise<string>
 
 /** An access token, asked for once however many need it, and renewed once when it was refused. */
@@ -5,6 +8,8 @@ export class Credentials {
   readonly #getToken: GetToken | undefined
   readonly #onRefused: () => void
   #token: Promise<string> | undefined
+  /** How many tokens were dropped. */
+  refusals = 0
   #isRefused = false
 
   /** Without `getToken` the caller is known by its cookie. */
@@ -21,7 +26,12 @@ export class Credentials {
   async token(): Promise<string | undefined> {
     if (!this.#getToken) return undefined
     if (!this.#token) {
-      const asked = (async (getToken) => getToken({ refresh: this.#isRefused }))(this.#getToken)
+      const ask = async (getToken: GetToken) => getToken({ refresh: this.#isRefused })
+      const asking = ask(this.#getToken)
+      const asked = new Promise<string>((resolve, reject) => {
+        const timer = setTimeout(reject, TOKEN_MS, new Error('no answer in time'))
+        asking.then(resolve, reject).finally(() => clearTimeout(timer))
+      })
       this.#token = asked
       asked.then(
         () => {
@@ -40,6 +50,7 @@ export class Credentials {
     if (!current || (token !== undefined && (await current.catch(() => token)) !== token)) return
     if (this.#token !== current) return
     this.#isRefused = true
+    this.refusals += 1
     this.#token = undefined
   }
 

@@ -15,6 +15,6 @@ export async function isCrowded(name: string, signal: AbortSignal): Promise<bool
     else others += 1
   }
   channel.postMessage('who')
-  await pause(ANSWER_MS)
+  await pause(ANSWER_MS, signal)
   return others >= CROWD
 }

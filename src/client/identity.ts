@@ -4,12 +4,13 @@ import type { Requests } from './requests.ts'
 
 /**
  * Whose inbox this is, so that what is kept here is never mistaken for another's: from the token if it is a JWT, else
- * from the server. Rejects when the signal is aborted.
+ * from the server. Rejects when the signal is aborted. Tells each failure to find out.
  */
 export async function whoIsCalling(
   requests: Requests,
   signal: AbortSignal,
   known: string | undefined,
+  onFailure: (reason: string) => void,
 ): Promise<string> {
   if (known !== undefined) return known
   const patience = new Patience()
@@ -21,7 +22,8 @@ export async function whoIsCalling(
     const answer = await requests.json('/v1/users/me', undefined, { signal })
     const { id } = (answer.ok ? answer.body : {}) as { id?: unknown }
     if (typeof id === 'string') return id
-    await patience.pause(tries, answer.ok ? undefined : answer.retryAfterMs)
+    if (!answer.ok) onFailure(answer.reason)
+    await patience.pause(tries, answer.ok ? undefined : answer.retryAfterMs, signal)
   }
 }
 

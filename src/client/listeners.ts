@@ -15,7 +15,7 @@ export class Listeners<Events> {
       try {
         return listener(value as never)
       } catch (error) {
-        console.error(`longwave: a listener of '${String(name)}' threw`, error)
+        console.error('longwave:', name, error)
         return undefined
       }
     })

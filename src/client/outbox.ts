@@ -1,5 +1,5 @@
 import type { Data, Message } from '../protocol/types.ts'
-import { type Answer, mayMend } from './answers.ts'
+import { type Answer, mayMend, parseJson } from './answers.ts'
 import { batchOf, sendItems } from './batch.ts'
 import { newKey } from './new-key.ts'
 import { Patience } from './patience.ts'
@@ -25,7 +25,7 @@ export type SendOptions = Pick<OutboxItem, 'reply_to' | 'data'>
 /** The server will not have this message, and sending it again will not mend that. */
 export class SendError extends Error {
   readonly status: number
-  /** Of the problem, such as `not_found` or `blocked`; `discarded` if it was taken back. */
+  /** Of the problem, such as `not_found` or `blocked`; `discarded` if it was taken back, `closed` if it is left for the next time. */
   readonly code: string
 
   constructor(status: number, code: string, reason: string) {
@@ -38,6 +38,8 @@ export class SendError extends Error {
 
 /** Sending waits no longer than this for a message to be stored. */
 const KEEP_MS = 200
+/** Nor longer than this for what was left behind: a store may hang, and somebody be unknown. */
+const LOAD_MS = 4_000
 
 type Waiter = { resolve(message: Message): void; reject(error: SendError): void }
 
@@ -53,6 +55,8 @@ export class Outbox {
   readonly #draining = new Set<string>()
   readonly #patience = new Patience()
   readonly #closing = new AbortController()
+  /** Resolves when what was left behind is here, or a store that hangs is waited for no longer. */
+  readonly #loaded: Promise<unknown>
   #order = 0
 
   constructor(
@@ -65,6 +69,8 @@ export class Outbox {
     this.#storage = storage
     this.#prefix = prefix
     this.#changed = changed
+    const { signal } = this.#closing
+    this.#loaded = Promise.race([this.#load().catch(() => {}), pause(LOAD_MS, signal)])
   }
 
   /** Pending and failed ones, in the order of sending. */
@@ -73,9 +79,9 @@ export class Outbox {
   }
 
   /** Goes on with what was left behind when the page was last open. */
-  async load(): Promise<void> {
+  async #load(): Promise<void> {
     for (const name of await this.#storage.names(await this.#prefix)) {
-      const item = JSON.parse((await this.#storage.get(name)) ?? 'null') as OutboxItem | null
+      const item = parseJson((await this.#storage.get(name)) ?? '') as OutboxItem | undefined
       if (!item || this.#items.has(item.key)) continue
       this.#items.set(item.key, item)
       this.#order = Math.max(this.#order, item.order)
@@ -84,14 +90,20 @@ export class Outbox {
     for (const { conversation_id } of this.items) void this.#drain(conversation_id)
   }
 
-  /** Resolves when the message is committed; rejects with SendError when the server will not have it. */
+  /** Resolves when the message is committed; rejects with SendError when the server will not have it, or this is closed. */
   send(conversation_id: string, text: string, options: SendOptions): Promise<Message> {
     this.#order = Math.max(Date.now(), this.#order + 1)
     const item = { key: newKey(), conversation_id, text, ...options, order: this.#order }
-    return new Promise((resolve, reject) => {
+    const sent = new Promise<Message>((resolve, reject) => {
+      if (this.#closing.signal.aborted) throw closed()
+      // Throws at what is no JSON.
+      JSON.stringify(item)
       this.#waiters.set(item.key, { resolve, reject })
       void this.#put(item).then(() => this.#drain(conversation_id))
     })
+    // Whoever does not wait for it sees it in the outbox.
+    sent.catch(() => {})
+    return sent
   }
 
   /** Sends a failed one again, with the same key. */
@@ -105,7 +117,7 @@ export class Outbox {
   async discard(key: string): Promise<void> {
     const item = this.#items.get(key)
     if (!item) return
-    this.#waiters.get(key)?.reject(new SendError(0, 'discarded', 'The message was taken back.'))
+    this.#waiters.get(key)?.reject(new SendError(0, 'discarded', 'discarded'))
     this.#waiters.delete(key)
     this.hurry()
     await this.#drop(item)
@@ -128,7 +140,8 @@ export class Outbox {
 
   close(): void {
     this.#closing.abort()
-    this.hurry()
+    for (const { reject } of this.#waiters.values()) reject(closed())
+    this.#waiters.clear()
   }
 
   async #put(item: OutboxItem): Promise<void> {
@@ -153,6 +166,7 @@ export class Outbox {
     if (this.#draining.has(conversation_id)) return
     this.#draining.add(conversation_id)
     const { signal } = this.#closing
+    await this.#loaded
     for (let tries = 0; !signal.aborted; ) {
       const waiting = this.items.filter((item) => item.conversation_id === conversation_id && !item.failed)
       if (waiting.length === 0) break
@@ -162,7 +176,7 @@ export class Outbox {
       tries = isDone ? 0 : tries + 1
       const [answer] = answers
       if (!isDone && !signal.aborted)
-        await this.#patience.pause(tries - 1, answer?.ok === false ? answer.retryAfterMs : undefined)
+        await this.#patience.pause(tries - 1, answer?.ok === false ? answer.retryAfterMs : undefined, signal)
     }
     this.#draining.delete(conversation_id)
   }
@@ -186,6 +200,11 @@ export class Outbox {
     this.#waiters.get(item.key)?.reject(new SendError(status, code, reason))
     this.#waiters.delete(item.key)
   }
+}
+
+/** Whoever waits is told; the message stays stored, and is sent the next time. */
+function closed(): SendError {
+  return new SendError(0, 'closed', 'closed')
 }
 
 /** A box may answer 200 with JSON of its own. */

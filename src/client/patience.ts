@@ -11,9 +11,9 @@ export class Patience {
 
   /**
    * Resolves when to try again: full jitter, doubling with each of `tries`. What the server asked for is waited for whole;
-   * anything else may be cut short by `hurry`.
+   * anything else may be cut short by `hurry`; either ends when the signal is aborted.
    */
-  pause(tries: number, retryAfterMs?: number): Promise<void> {
+  pause(tries: number, retryAfterMs?: number, signal?: AbortSignal): Promise<void> {
     const ceiling = Math.min(LONGEST_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** tries)
     const jitter = 50 + Math.random() * ceiling
     return new Promise((resolve) => {
@@ -24,6 +24,7 @@ export class Patience {
       }
       const timer = setTimeout(wake, (retryAfterMs ?? 0) + jitter)
       if (retryAfterMs === undefined) this.#sleepers.add(wake)
+      signal?.addEventListener('abort', wake)
     })
   }
 }

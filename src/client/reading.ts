@@ -7,7 +7,8 @@ export class Reading {
   #asked: string | undefined
 
   constructor(after?: string) {
-    this.begin(after)
+    // What a storage of texts gives for nothing.
+    this.begin(after || undefined)
   }
 
   /** Goes on behind `after`, forgetting where it was. */

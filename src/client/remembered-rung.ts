@@ -18,5 +18,5 @@ export async function recallRung(storage: ClientStorage, url: string): Promise<R
 }
 
 export function rememberRung(storage: ClientStorage, url: string, rung: Rung): void {
-  void storage.set(`${url} rung`, JSON.stringify({ rung, at: Date.now() })).catch(() => {})
+  storage.set(`${url} rung`, JSON.stringify({ rung, at: Date.now() })).catch(() => {})
 }

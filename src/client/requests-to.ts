@@ -12,6 +12,7 @@ export function requestsTo(
   { url, getToken, fetch: given }: { url: string; getToken?: GetToken; fetch?: Fetch; cookie?: true },
   onRefused?: () => void,
 ): Requests {
-  const send: Fetch = given ?? ((input, init) => fetch(input, init))
+  // Browsers have theirs called as a function, not as a method of ours.
+  const send: Fetch = (input, init) => (given ?? fetch)(input, init)
   return new Requests(url, new Credentials(getToken, onRefused), send)
 }

@@ -70,6 +70,10 @@ export class Requests {
     const sizeMs = (text?.length ?? 0) / CHARACTERS_PER_MS
     const ending = new AbortController()
     const end = () => ending.abort()
+    // Whatever the fetch that was given makes of its signal.
+    const givenUp = new Promise<Answer>((resolve) => {
+      ending.signal.addEventListener('abort', () => resolve(noAnswer('no answer in time')))
+    })
     let timeout = setTimeout(end, ANSWER_MS + sizeMs)
     signal?.addEventListener('abort', end)
     const ask = async (isHedge: boolean, begun?: () => void): Promise<Answer> => {
@@ -89,13 +93,14 @@ export class Requests {
         this.#rtt += (performance.now() - since - this.#rtt) * 0.3
         return answer
       } catch (error) {
-        return noAnswer(ending.signal.aborted ? 'no answer in time' : String(error))
+        return noAnswer(String(error))
       }
     }
     // What creates something is made twice only under one key.
     const mayRepeat = !text || key !== undefined || path.includes('_method=PUT')
     const patienceMs = Math.max(HEDGE_MS, HEDGE_ROUND_TRIPS * this.#rtt) + sizeMs
-    const answer = await (mayRepeat ? hedged(ask, patienceMs) : ask(false))
+    const asked = mayRepeat ? hedged(ask, patienceMs) : ask(false)
+    const answer = await Promise.race([givenUp, asked])
     clearTimeout(timeout)
     signal?.removeEventListener('abort', end)
     // The other one, if there is one, is of no use any more.

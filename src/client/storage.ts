@@ -18,16 +18,17 @@ export function memoryStorage(): ClientStorage {
   }
 }
 
-/** IndexedDB where there is one that opens (a private window may forbid it), else memory. */
-export function defaultStorage(): ClientStorage {
-  const opened =
-    typeof indexedDB === 'undefined' ? Promise.resolve(memoryStorage()) : openDatabase().catch(memoryStorage)
-  return {
-    get: async (name) => (await opened).get(name),
-    set: async (name, value) => (await opened).set(name, value),
-    remove: async (name) => (await opened).remove(name),
-    names: async (prefix) => (await opened).names(prefix),
-  }
+/**
+ * The one given; without it IndexedDB where there is one that opens (a private window may forbid it), else memory. Whatever
+ * that one does, this one's methods return promises.
+ */
+export function storageOf(given: ClientStorage | undefined): ClientStorage {
+  const hasDatabase = given === undefined && typeof indexedDB !== 'undefined'
+  const opened = hasDatabase ? openDatabase().catch(memoryStorage) : Promise.resolve(given ?? memoryStorage())
+  const names = ['get', 'set', 'remove', 'names'] as const
+  const method = (name: (typeof names)[number]) => async (one: string, other: string) =>
+    (await opened)[name](one, other)
+  return Object.fromEntries(names.map((name) => [name, method(name)])) as ClientStorage
 }
 
 async function openDatabase(): Promise<ClientStorage> {

@@ -104,7 +104,7 @@ async function openEventSource(
   }
   source.onerror = () => {
     source.close()
-    hearer.failed({ fault: 'broken', reason: 'the event stream broke' })
+    hearer.failed({ fault: 'broken', reason: 'the stream ended' })
   }
 }
 
@@ -117,7 +117,7 @@ async function readStream(
   const type = response.headers.get('content-type') ?? ''
   if (response.status !== 200 || !/event-stream|octet-stream/.test(type)) {
     const answer = classify(response.status, response.headers, await response.text())
-    hearer.failed(answer.ok ? { fault: 'refused', reason: `a stream of ${type}` } : answer)
+    hearer.failed(answer.ok ? { fault: 'refused', reason: `a page of ${type}` } : answer)
     return
   }
   const parser = new SseParser()

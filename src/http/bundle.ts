@@ -1,6 +1,8 @@
 import { basename } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build, type Plugin } from 'esbuild'
+import { minify } from 'terser'
+import { cached } from './bundle-cache.ts'
 
 const SOURCE = new URL('../', import.meta.url)
 
@@ -13,7 +15,7 @@ const INTERNAL = (
   'changedAt activeAt maxAge failures climbs heartbeatMs streamed hasCursor hasWorked ' +
   'hasUnconfirmedCut hasMore hasBodies isDown isHalted isPost isPlaced attempts reported highest ' +
   'effects faults pending owed phase began since until attempt isPosting weight remembered tookMs ' +
-  'wasEmpty retryMs catchUp isLive isLeading isCookie pushText'
+  'wasEmpty retryMs catchUp isLive isLeading isCookie pushText refusals isElsewhere notBefore isRetry lead follow told renew place begin take committed watch visible online frame bytes answer ended tell'
 ).split(' ')
 
 /**
@@ -34,7 +36,11 @@ const sharedClient: Plugin = {
  * module of its own beside it, `client-….js`. A service worker is a plain script, which every browser takes and others may
  * `importScripts`.
  */
-export async function bundle(name: string, format: 'esm' | 'iife'): Promise<[string, string][]> {
+export function bundle(name: string, format: 'esm' | 'iife'): Promise<[string, string][]> {
+  return cached(name, () => makeBundle(name, format))
+}
+
+async function makeBundle(name: string, format: 'esm' | 'iife'): Promise<[string, string][]> {
   const { outputFiles } = await build({
     entryPoints: [fileURLToPath(new URL(name, SOURCE))],
     bundle: true,
@@ -50,5 +56,15 @@ export async function bundle(name: string, format: 'esm' | 'iife'): Promise<[str
     logLevel: 'silent',
     plugins: [sharedClient],
   })
-  return outputFiles.map(({ path, text }) => [basename(path), text])
+  return Promise.all(
+    outputFiles.map(
+      async ({ path, text }): Promise<[string, string]> => [basename(path), await shorten(text)],
+    ),
+  )
+}
+
+/** Names and forms that compress better than the bundler's: three in a hundred bytes less. */
+async function shorten(text: string): Promise<string> {
+  const compress = { passes: 2, sequences: false, lhs_constants: false }
+  return (await minify(text, { module: true, compress })).code ?? text
 }

@@ -223,7 +223,8 @@ export class ChatPage {
     if (unsent > 0 && !confirm(`Not sent yet: ${unsent}. Sign out and discard?`)) return
     this.#isSigningOut = true
     try {
-      await chat.disablePush()
+      // Nothing of that may keep anybody signed in.
+      await chat.disablePush().catch(() => {})
       await signOut(async () => {
         forgetDrafts(this.#me.id)
         await Promise.all(outbox.items.map(({ key }) => outbox.discard(key)))

@@ -26,6 +26,7 @@ export function open(
 export function fail(draft: Draft, failuresInARow: number, retryAfterMs = 0): number {
   const { state, now, random } = draft
   state.failures = [...state.failures.filter((at) => at > now - MINUTE_MS), now]
+  if (retryAfterMs > 0) state.notBefore = now + retryAfterMs
   const ceiling = Math.min(LONGEST_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** failuresInARow)
   const pause = retryAfterMs > 0 ? retryAfterMs + random() * FIRST_BACKOFF_MS : 50 + random() * ceiling
   const pace = state.failures.length < MANY_FAILURES ? 0 : PACE_MS * (0.75 + random() / 2)

@@ -80,13 +80,14 @@ export function climbSoon(draft: Draft): void {
   const { state, now, random } = draft
   const { stream, poll } = state
   state.climbs = 0
-  const soon = now + random() * 2_000
+  const soon = Math.max(now + random() * 2_000, state.notBefore)
   if (stream.phase === 'resting') stream.until = soon
   else if (stream.phase === 'proven') {
     state.witnessAt = now
     if (stream.rung !== best(state)) state.climbAt = Math.min(state.climbAt, soon)
   } else if (stream.phase === 'pausing') stream.until = Math.min(stream.until, soon)
-  if (poll.phase === 'pausing') poll.until = Math.min(poll.until, now + random() * 500)
+  if (poll.phase === 'pausing')
+    poll.until = Math.min(poll.until, Math.max(now + random() * 500, state.notBefore))
 }
 
 function rest(draft: Draft): void {
@@ -119,6 +120,7 @@ export function halt(draft: Draft): void {
   poll.attempt = 0
   poll.phase = 'idle'
   poll.failures = 0
+  state.pending = undefined
   state.isHalted = true
 }
 

@@ -74,6 +74,8 @@ export type State = {
   suspectedAt: number | undefined
   /** The last GET was answered by a box or not at all: what can be is asked by POST, until the same becomes of that. */
   isPosting: boolean
+  /** Until then the server, or something on the way, asked to be left alone. */
+  notBefore: number
   /** Events that polls ask for. */
   limit: number
   /** A poll proved this event, and the stream has until then to bring it. */
@@ -114,10 +116,11 @@ export type Options = {
   remembered?: Rung | undefined
   hasCursor: boolean
   isVisible: boolean
+  isPosting?: boolean
 }
 
 /** Before the input `start`. */
-export function initialState({ rungs, remembered, hasCursor, isVisible }: Options): State {
+export function initialState({ rungs, remembered, hasCursor, isVisible, isPosting }: Options): State {
   const streams = rungs.filter(isStream)
   const known = remembered && rungs.includes(remembered) ? remembered : undefined
   const rung = known ?? (rungs.includes('long-poll') ? 'long-poll' : 'poll')
@@ -146,7 +149,8 @@ export function initialState({ rungs, remembered, hasCursor, isVisible }: Option
     faults: 0,
     pending: undefined,
     suspectedAt: undefined,
-    isPosting: false,
+    isPosting: isPosting ?? false,
+    notBefore: -NEVER,
     limit: MOST_EVENTS,
     owed: undefined,
     highest: 0,

@@ -112,7 +112,7 @@ export function runStream(draft: Draft): void {
   if (stream.phase === 'proven') {
     runProven(draft)
   } else if (now >= greetingDueAt(draft.state)) {
-    onStreamFailure(draft, { fault: 'late', reason: `no event through ${stream.rung} in time` })
+    onStreamFailure(draft, { fault: 'late', reason: 'no answer in time' })
     askNow(draft)
   }
 }
