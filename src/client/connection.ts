@@ -39,7 +39,7 @@ type OpenAttempt = {
 /** What failed beside another tab is asked again no sooner. */
 const CATCH_UP_PAUSE_MS = 3_000
 /** Each reset within a minute waits for so much more. */
-const RESET_PAUSE_MS = 500
+const RESET_PAUSE_MS = 1_000
 
 /** One inbox, read by whatever gets through: the ladder's effects made real. */
 export class Connection {

@@ -30,6 +30,8 @@ export class Credentials {
       const asking = ask(this.#getToken)
       const asked = new Promise<string>((resolve, reject) => {
         const timer = setTimeout(reject, TOKEN_MS, new Error('no answer in time'))
+        // A Node process that is done does not wait for it; browsers have numbers here.
+        ;(timer as { unref?(): void }).unref?.()
         asking.then(resolve, reject).finally(() => clearTimeout(timer))
       })
       this.#token = asked

@@ -30,9 +30,8 @@ export class SseParser {
 
   #line(line: string): Frame[] {
     if (line === '') return this.#dispatch()
-    const colon = line.indexOf(':')
-    const name = colon < 0 ? line : line.slice(0, colon)
-    const value = colon < 0 ? '' : line.slice(line[colon + 1] === ' ' ? colon + 2 : colon + 1)
+    // Up to the first colon and behind it, one blank left out.
+    const [name, value = ''] = line.split(/: ?(.*)/s)
     if (name === 'data') this.#frame.data.push(value)
     else if (name === 'event') this.#frame.event = value
     else if (name === 'id') this.#frame.id = value
