@@ -7,7 +7,7 @@ import { GRACE_MS, LEASE_MS, PUSH_TIMES, usePush } from './support/push.ts'
 import { PushService } from './support/push-service.ts'
 import { until } from './support/wait.ts'
 
-const SCRIPT = fileURLToPath(new URL('./support/dying-gateway.ts', import.meta.url))
+const SCRIPT = fileURLToPath(new URL('./support/push-dying-gateway.ts', import.meta.url))
 const PATH = '/v1/devices/current/push-subscription'
 
 const push = usePush()
