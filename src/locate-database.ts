@@ -8,10 +8,10 @@ const POOLED = 22
 const MIN_POOL = 2
 const MAX_POOL = 8
 /**
- * Beside its pools a worker has one for its committer, one for acknowledgements, two for searches, one for their index, one
- * for migrations at its start and housekeeping later.
+ * Beside its pools a worker has one for its committer, one each for acknowledgements, presence, attendance, pushes and
+ * their queue, two for searches, one for their index, one for migrations at its start and housekeeping later.
  */
-const SINGLE = 6
+const SINGLE = 10
 
 /**
  * Where the database is and how much of it each worker takes: the one of DATABASE_URL, else an embedded one, which is
