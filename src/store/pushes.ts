@@ -95,7 +95,7 @@ export class PushStore {
   readonly #shownSpan: string
 
   constructor(database: Database, { vapidPublicKey, shownMs }: Settings) {
-    this.#sql = database.connect('longwave push', 1)
+    this.#sql = database.connect('longwave push', 1, { enable_seqscan: 'off' })
     this.#key = vapidPublicKey
     this.#shownSpan = `${shownMs} milliseconds`
   }

@@ -8,6 +8,8 @@ const SUPERVISE_SECONDS = 5
 const RETENTION_SECONDS = 3 * 86_400
 /** Expiring costs a try each time; whether to give up is decided elsewhere. */
 const RETRY_LIMIT = 10_000
+/** How often is looked for turns that were to be later. */
+const LATER_MS = 250
 const INSTALL_MS = 60_000
 
 /** Somebody's turn, taken by this node. */
@@ -20,6 +22,7 @@ export class TurnQueue implements AsyncDisposable {
   readonly #sql: Sql
   readonly #boss: PgBoss
   readonly #closing: AbortController
+  #laterAt = 0
 
   private constructor(sql: Sql, boss: PgBoss, closing: AbortController) {
     this.#sql = sql
@@ -44,7 +47,8 @@ export class TurnQueue implements AsyncDisposable {
     } finally {
       await installing.end({ timeout: 2 })
     }
-    const sql = database.connect('longwave push queue', 1)
+    // Plans of a queue that was empty once would read all that was ever in it.
+    const sql = database.connect('longwave push queue', 1, { enable_seqscan: 'off' })
     const closing = new AbortController()
     // Its supervision may be under way when the connection ends.
     const boss = bossOver(sql, (error) => closing.signal.aborted || onError(error))
@@ -77,11 +81,7 @@ export class TurnQueue implements AsyncDisposable {
 
   /** At most `limit` turns that nobody else has, the oldest first. */
   async take(limit: number): Promise<Turn[]> {
-    const later = await this.#boss.fetch<{ user_id: string }>(LATER, { batchSize: limit, priority: false })
-    if (later.length > 0) {
-      await this.#addNow(new Set(later.map(({ data }) => data.user_id)))
-      await this.#boss.deleteJob(LATER, idsOf(later))
-    }
+    await this.#takeLater(limit)
     const jobs = await this.#boss.fetch<{ user_id: string }>(TURNS, { batchSize: limit, priority: false })
     return jobs.map(({ id, data }) => ({ id, user_id: data.user_id }))
   }
@@ -89,6 +89,18 @@ export class TurnQueue implements AsyncDisposable {
   /** The turns are over. What is due since must be looked for after that: whoever has a turn gets no other. */
   async finish(turns: readonly Turn[]): Promise<void> {
     if (turns.length > 0) await this.#boss.deleteJob(TURNS, idsOf(turns))
+  }
+
+  /** Those whose time has come are given a turn now. */
+  async #takeLater(limit: number): Promise<void> {
+    const now = performance.now()
+    if (now < this.#laterAt) return
+    const later = await this.#boss.fetch<{ user_id: string }>(LATER, { batchSize: limit, priority: false })
+    // There may be more of them.
+    this.#laterAt = later.length === limit ? now : now + LATER_MS
+    if (later.length === 0) return
+    await this.#addNow(new Set(later.map(({ data }) => data.user_id)))
+    await this.#boss.deleteJob(LATER, idsOf(later))
   }
 
   async #addNow(userIds: Set<string>): Promise<void> {
