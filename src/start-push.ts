@@ -12,6 +12,7 @@ import { SenderThread } from './push/sender-thread.ts'
 import { PushServices } from './push/services.ts'
 import { Turns } from './push/turns.ts'
 import { loadVapidKeys, type VapidKeys } from './push/vapid.ts'
+import { StartError } from './start-error.ts'
 import type { Database } from './store/database.ts'
 import { inboxEpoch } from './store/inbox.ts'
 import { PushPlanners } from './store/push-planners.ts'
@@ -68,7 +69,7 @@ export async function startPush(given: Given, stack: AsyncDisposableStack): Prom
   const sender = stack.use(new SenderThread(vapid, config.push))
   const store = new PushStore(database, { vapidPublicKey: vapid.publicKey, shownMs })
   stack.defer(() => store.close())
-  const queue = stack.use(await TurnQueue.open(database, expireSeconds, onError))
+  const queue = stack.use(await TurnQueue.open(database, expireSeconds, onError).catch(failStart))
   const metrics = newPushMetrics()
   const deliveries = new Deliveries({
     send: overrides.send ?? sender.send,
@@ -99,6 +100,13 @@ export async function startPush(given: Given, stack: AsyncDisposableStack): Prom
   // Ended before it, so that it knows what is left.
   stack.use(planner)
   return { vapid, endpointGuard, metrics, take: (announcement) => planner.take(announcement) }
+}
+
+function failStart(error: unknown): never {
+  const [reason] = String(error instanceof Error ? error.message : error).split('\n')
+  throw new StartError(
+    `The queue of pushes cannot be made in the database: ${reason}. The role has to own the database, or be allowed to create schemas in it`,
+  )
 }
 
 function alarms(log: Logger): (service: string, reason: string) => void {

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { EndpointGuard } from '../src/push/endpoint-guard.ts'
 import type { PushOptions, PushOutcome, PushPayload, PushTarget } from '../src/push/push.ts'
 import { PushSender } from '../src/push/send.ts'
+import { SenderThread } from '../src/push/sender-thread.ts'
 import { loadVapidKeys, type VapidKeys, VapidSigner } from '../src/push/vapid.ts'
 import { decrypt } from './support/push-crypto.ts'
 import {
@@ -257,4 +258,25 @@ test('an endpoint that is refused is not connected to, and not told of', async (
   expect(outcome).toMatchObject({ type: 'rejected', status: 0 })
   expect(JSON.stringify(outcome)).not.toMatch(SECRET)
   expect(service.connections).toBe(before)
+})
+
+describe('in a thread of its own', () => {
+  test('the same is sent; what cannot be encrypted fails alone, and what is given up comes to an end', async () => {
+    await using thread = new SenderThread(keys, { allowedHosts: [], allowPrivate: true })
+    const target = targetOf(browser.toJSON())
+    const send = (to: PushTarget, signal = new AbortController().signal) =>
+      thread.send(to, payload, options, signal)
+    await expect(send({ ...target, p256dh: 'AAAA' })).rejects.toThrow(/p256dh/)
+    expect(await send(target)).toEqual({ type: 'accepted' })
+    expect(browser.pushes.map((push) => push.payload)).toEqual([payload])
+    browser.next.push(silent)
+    const giving = new AbortController()
+    const givenUp = send(target, giving.signal)
+    await until('it to be under way', () => browser.pushes.length === 2)
+    giving.abort()
+    expect(await givenUp).toEqual({ type: 'retry', afterMs: undefined, reason: 'given up' })
+    await using strict = new SenderThread(keys, { allowedHosts: [], allowPrivate: false })
+    const outcome = await strict.send(target, payload, options, new AbortController().signal)
+    expect(outcome).toMatchObject({ type: 'rejected', status: 0 })
+  })
 })

@@ -3,6 +3,7 @@ import type { Announcement } from '../protocol/event.ts'
 import type { Candidate, PushView } from '../store/pushes.ts'
 import type { Due } from '../store/turn-queue.ts'
 import { judge } from './absence.ts'
+import { Load } from './load.ts'
 import type { PushMetrics } from './metrics.ts'
 import { type Waiting, WaitingRoom } from './waiting.ts'
 
@@ -32,6 +33,8 @@ type Given = {
 const TICK_MS = 100
 const RETRY_MS = 500
 const BATCH = 500
+/** While there is much else to do, one of these at each tick. */
+const BUSY_BATCH = 100
 /** While nobody wants to be woken, no more is asked than whether that is still so, and so seldom. */
 const LOOK_MS = 1_000
 /** Beyond these, what is committed is left to be found again in the database. */
@@ -52,6 +55,7 @@ const KEEP_MS = 60_000
 export class Planner implements AsyncDisposable {
   readonly #given: Given
   readonly #waiting: WaitingRoom
+  readonly #load = new Load()
   readonly #closing = new AbortController()
   readonly #ended: Promise<void>
   #arrived: Arrival[] = []
@@ -132,7 +136,9 @@ export class Planner implements AsyncDisposable {
         await this.#sift()
         await this.#withdraw()
       }
-      for (let isFull = true; isFull && !this.#closing.signal.aborted; ) isFull = await this.#decide()
+      const isBusy = this.#load.isHigh
+      for (let isFull = true; isFull && !this.#closing.signal.aborted; )
+        isFull = (await this.#decide(isBusy ? BUSY_BATCH : BATCH)) && !isBusy
       this.#hasFailed = false
       return true
     } catch (error) {
@@ -199,9 +205,9 @@ export class Planner implements AsyncDisposable {
     await this.#given.onDue(dues)
   }
 
-  /** Judges those whose time has come. True if there may be more. */
-  async #decide(): Promise<boolean> {
-    const batch = this.#waiting.takeDue(BATCH)
+  /** Judges those whose time has come, `most` at a time. True if there may be more. */
+  async #decide(most: number): Promise<boolean> {
+    const batch = this.#waiting.takeDue(most)
     if (batch.length === 0) return false
     this.#deciding = Math.min(...batch.map(({ since }) => since))
     try {
@@ -217,7 +223,7 @@ export class Planner implements AsyncDisposable {
     } finally {
       this.#deciding = Number.POSITIVE_INFINITY
     }
-    return batch.length === BATCH
+    return batch.length === most
   }
 
   #judge(entry: Waiting, view: PushView | undefined): (Candidate & { due_ms: number })[] {
