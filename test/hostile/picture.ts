@@ -1,5 +1,6 @@
 import type { Outcome } from './journey.ts'
 import type { Journeys } from './report.ts'
+import { titleOf } from './travellers/travellers.ts'
 
 const [ROW, COLUMN, MARGIN, HEAD] = [26, 170, 130, 34]
 const COLOURS = { good: '#2e9e5b', poor: '#e0a030', bad: '#c8463c' }
@@ -8,7 +9,9 @@ const COLOURS = { good: '#2e9e5b', poor: '#e0a030', bad: '#c8463c' }
 export function picture(boxes: readonly string[], travellers: readonly string[], journeys: Journeys): string {
   const width = MARGIN + travellers.length * COLUMN
   const height = HEAD + boxes.length * ROW
-  const heads = travellers.map((name, column) => text(MARGIN + (column + 0.5) * COLUMN, 22, name, 'middle'))
+  const heads = travellers.map((name, column) =>
+    text(MARGIN + (column + 0.5) * COLUMN, 22, titleOf(name), 'middle'),
+  )
   const rows = boxes.flatMap((box, row) => {
     const y = HEAD + row * ROW
     const cells = travellers.map((by, column) =>

@@ -1,5 +1,6 @@
 import type { Finding } from './checks/finding.ts'
 import type { Outcome } from './journey.ts'
+import { titleOf } from './travellers/travellers.ts'
 
 /** By box and check. */
 export type Findings = Map<string, ReadonlyMap<string, Finding>>
@@ -73,7 +74,7 @@ export function matrixTable(
       return outcome ? glance(outcome) : ''
     }),
   ])
-  return table(['box', ...travellers], rows)
+  return table(['box', ...travellers.map(titleOf)], rows)
 }
 
 const milliseconds = (ms: number | undefined) => (ms === undefined ? 'never' : `${Math.round(ms)} ms`)

@@ -14,3 +14,15 @@ export const travellers: Readonly<Record<string, MakeTraveller>> = {
   'socket.io': makeSocketIo,
   websocket: makeWebSocket,
 }
+
+const TITLES: Readonly<Record<string, string>> = {
+  sdk: 'Longwave, Node',
+  page: 'Longwave, Chromium',
+  'socket.io': 'Socket.IO',
+  websocket: 'WebSocket',
+}
+
+/** What a traveller is called where nobody knows the lab. */
+export function titleOf(name: string): string {
+  return TITLES[name] ?? name
+}
