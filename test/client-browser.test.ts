@@ -170,3 +170,42 @@ describe.each<BrowserName>(['chromium', 'firefox'])('%s', (name) => {
     for (const { page } of tabs) await page.close()
   })
 })
+
+describe('what is given to connect', () => {
+  let browser: Browser & AsyncDisposable
+  beforeAll(async () => {
+    browser = await openBrowser('chromium')
+  })
+  afterAll(() => browser?.[Symbol.asyncDispose]())
+
+  /** The last status that a client with these options has, on a page of the gateway, once it is no more `connecting`. */
+  async function statusWith(options: string, wanted: string): Promise<{ state: string; reason: string }> {
+    const page = await browser.newPage()
+    await lookAt(page)
+    await page.goto(new URL('/docs', gateway.url).href)
+    await page.evaluate(
+      `import('/client.js').then(({ connect }) => {
+        window.chat = connect({ url: location.origin, after: '0', ${options} })
+      })`,
+    )
+    const state = async () => (await page.evaluate('chat.status.state')) === wanted
+    await until(`it is ${wanted}`, state, 5_000).catch(() => {})
+    const status = await page.evaluate('chat.status')
+    await page.evaluate('chat.close()')
+    await page.close()
+    return status as { state: string; reason: string }
+  }
+
+  test('the fetch of the browser itself is good enough', async () => {
+    const { token } = await pair()
+    const options = `fetch: window.fetch, getToken: () => ${JSON.stringify(token)}`
+    expect(await statusWith(options, 'live')).toMatchObject({ state: 'live' })
+  })
+
+  test('a getToken that throws is told as being offline, and why', async () => {
+    const options = `getToken: () => { throw new Error('no token today') }`
+    const { state, reason } = await statusWith(options, 'offline')
+    expect(state).toBe('offline')
+    expect(reason).not.toBe('')
+  })
+})

@@ -3,13 +3,13 @@ import { classify, mayMend } from './answers.ts'
 
 const PROBLEM = 'application/problem+json'
 
+/** When the answers are from, as they say. */
+const DATE = 'Sat, 21 Nov 2015 07:28:00 GMT'
+
 /** What an answer is taken for: its fault, and whether repeating the request may mend it. */
 function verdict(status: number, type: string, text: string, retryAfter?: string) {
-  const answer = classify(
-    status,
-    new Headers({ 'content-type': type, ...(retryAfter && { 'retry-after': retryAfter }) }),
-    text,
-  )
+  const headers = { 'content-type': type, date: DATE, ...(retryAfter && { 'retry-after': retryAfter }) }
+  const answer = classify(status, new Headers(headers), text)
   return answer.ok ? 'ok' : [answer.fault, mayMend(answer) ? 'again' : 'for good', answer.retryAfterMs]
 }
 
@@ -44,23 +44,34 @@ test.each([
   ['a 429 from anything', 429, 'text/html', '', ['busy', 'again', 5_000], '5'],
   ['our own long Retry-After', 429, PROBLEM, problem('rate_limited'), ['busy', 'again', 30_000], '30'],
   ['our own beyond reason', 503, PROBLEM, problem('unavailable'), ['busy', 'again', 600_000], '86400'],
+  ['a box that says come again in 20 s', 503, 'text/html', '', ['busy', 'again', 20_000], '20'],
   ['a box that says come again in an hour', 503, 'text/html', '', ['busy', 'again', 30_000], '3600'],
   [
-    'a Retry-After that is a date in the past',
+    'our own Retry-After as a date, of its own clock',
     503,
-    'text/html',
-    '',
-    ['busy', 'again', undefined],
-    'Sat, 21 Nov 2020 00:00:00 GMT',
+    PROBLEM,
+    problem('unavailable'),
+    ['busy', 'again', 60_000],
+    'Sat, 21 Nov 2015 07:29:00 GMT',
   ],
+  ["a box's as a date", 429, 'text/html', '', ['busy', 'again', 20_000], 'Sat, 21 Nov 2015 07:28:20 GMT'],
   [
-    'a Retry-After that is a date to come',
+    "a box's as a date an hour off",
     503,
     'text/html',
     '',
     ['busy', 'again', 30_000],
-    'Sat, 21 Nov 2099 00:00:00 GMT',
+    'Sat, 21 Nov 2015 08:28:00 GMT',
   ],
+  [
+    'a Retry-After that is past',
+    503,
+    'text/html',
+    '',
+    ['busy', 'again', undefined],
+    'Sat, 21 Nov 2015 07:27:00 GMT',
+  ],
+  ['a Retry-After that is neither', 503, 'text/html', '', ['busy', 'again', undefined], 'soon'],
 ] as [string, number, string, string, unknown, string?][])('%s', (_, status, type, text, expected, after) => {
   expect(verdict(status, type, text, after)).toEqual(expected)
 })

@@ -50,7 +50,8 @@ function refusal(status: number, isOurs: boolean, retryAfterMs?: number): Omit<F
  */
 function retryAfterMs(headers: Headers, isOurs: boolean): number | undefined {
   const header = headers.get('retry-after') ?? ''
-  const asked = Number(header) * 1_000 || Date.parse(header) - Date.now()
+  const asked =
+    Number(header) * 1_000 || Date.parse(header) - (Date.parse(headers.get('date') ?? '') || Date.now())
   return asked > 0 ? Math.min(asked, isOurs ? 600_000 : LONGEST_OF_A_BOX_MS) : undefined
 }
 

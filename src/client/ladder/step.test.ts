@@ -218,6 +218,32 @@ test('L7: what the server asks for is waited for', () => {
   expect(rungsOpened(machine.waitUntil(21_000))).toEqual(['poll'])
 })
 
+test.each(['long-poll', 'sse'] as const)(
+  'L7: what the server asks for is waited for whole, also when the browser says that it is online (%s)',
+  (remembered) => {
+    const machine = new Machine({ remembered })
+    const { poll, stream } = machine.state
+    const { attempt } = remembered === 'sse' ? stream : poll
+    const rung = remembered === 'sse' ? 'sse' : 'poll'
+    machine.give({ type: 'failed', attempt, fault: 'busy', retryAfterMs: 60_000, reason: '429' }, 100)
+    machine.give({ type: 'online' }, 1_000)
+    machine.give({ type: 'online' }, 20_000)
+    expect(rungsOpened(machine.waitUntil(60_000))).not.toContain(rung)
+    expect(rungsOpened(machine.waitUntil(62_000))).toContain(rung)
+  },
+)
+
+test('L7: what a failure alone made it wait for is cut short when the browser says that it is online', () => {
+  const machine = new Machine({ remembered: 'long-poll' })
+  for (let fails = 0; fails < 6; fails += 1) {
+    const { attempt } = machine.state.poll
+    machine.give({ type: 'failed', attempt, fault: 'broken', reason: 'reset' }, machine.now + 10)
+    if (fails < 5) machine.waitUntil(machine.state.poll.until)
+  }
+  machine.give({ type: 'online' })
+  expect(machine.state.poll.until - machine.now).toBeLessThanOrEqual(500)
+})
+
 test('L7: a line that brings something between cuts is asked again soon, however often it is cut', () => {
   const machine = new Machine({ remembered: 'long-poll' })
   for (let id = 1; id <= 20; id++) {
