@@ -3,14 +3,14 @@ import type { Announcement } from '../protocol/event.ts'
 import type { Candidate, PushView } from '../store/pushes.ts'
 import type { Due } from '../store/turn-queue.ts'
 import { judge } from './absence.ts'
-import { Load } from './load.ts'
 import type { PushMetrics } from './metrics.ts'
+import { Subscribers } from './subscribers.ts'
 import { type Waiting, WaitingRoom } from './waiting.ts'
 
 /** Handed in. */
 type PlannerStore = {
   hasSubscriptions(): Promise<boolean>
-  subscribed(userIds: readonly string[]): Promise<Set<string>>
+  subscribed(userIds: readonly string[], recentMs: number): Promise<Set<string>>
   views(pushes: readonly Pick<Candidate, 'user_id' | 'about' | 'from_seq'>[]): Promise<PushView[]>
   plan(candidates: readonly (Candidate & { due_ms: number })[]): Promise<Due[]>
   withdraw(read: readonly Pick<Candidate, 'user_id' | 'about'>[]): Promise<Due[]>
@@ -33,8 +33,6 @@ type Given = {
 const TICK_MS = 100
 const RETRY_MS = 500
 const BATCH = 500
-/** While there is much else to do, one of these at each tick. */
-const BUSY_BATCH = 100
 /** While nobody wants to be woken, no more is asked than whether that is still so, and so seldom. */
 const LOOK_MS = 1_000
 /** Beyond these, what is committed is left to be found again in the database. */
@@ -55,7 +53,7 @@ const KEEP_MS = 60_000
 export class Planner implements AsyncDisposable {
   readonly #given: Given
   readonly #waiting: WaitingRoom
-  readonly #load = new Load()
+  readonly #subscribers: Subscribers
   readonly #closing = new AbortController()
   readonly #ended: Promise<void>
   #arrived: Arrival[] = []
@@ -70,6 +68,7 @@ export class Planner implements AsyncDisposable {
   constructor(given: Given) {
     this.#given = given
     this.#waiting = new WaitingRoom(given.graceMs)
+    this.#subscribers = new Subscribers(given.store)
     this.#ended = this.#run()
   }
 
@@ -136,9 +135,7 @@ export class Planner implements AsyncDisposable {
         await this.#sift()
         await this.#withdraw()
       }
-      const isBusy = this.#load.isHigh
-      for (let isFull = true; isFull && !this.#closing.signal.aborted; )
-        isFull = (await this.#decide(isBusy ? BUSY_BATCH : BATCH)) && !isBusy
+      for (let isFull = true; isFull && !this.#closing.signal.aborted; ) isFull = await this.#decide()
       this.#hasFailed = false
       return true
     } catch (error) {
@@ -169,7 +166,7 @@ export class Planner implements AsyncDisposable {
     const count = arrived.length
     if (count === 0) return
     const recipients = new Set(arrived.flatMap(({ announcement }) => announcement.recipients))
-    const isWanted = await this.#given.store.subscribed([...recipients])
+    const isWanted = await this.#subscribers.among(recipients)
     for (const arrival of arrived.slice(0, count)) this.#admit(arrival, isWanted)
     this.#drop(count)
   }
@@ -205,9 +202,9 @@ export class Planner implements AsyncDisposable {
     await this.#given.onDue(dues)
   }
 
-  /** Judges those whose time has come, `most` at a time. True if there may be more. */
-  async #decide(most: number): Promise<boolean> {
-    const batch = this.#waiting.takeDue(most)
+  /** Judges those whose time has come. True if there may be more. */
+  async #decide(): Promise<boolean> {
+    const batch = this.#waiting.takeDue(BATCH)
     if (batch.length === 0) return false
     this.#deciding = Math.min(...batch.map(({ since }) => since))
     try {
@@ -223,7 +220,7 @@ export class Planner implements AsyncDisposable {
     } finally {
       this.#deciding = Number.POSITIVE_INFINITY
     }
-    return batch.length === most
+    return batch.length === BATCH
   }
 
   #judge(entry: Waiting, view: PushView | undefined): (Candidate & { due_ms: number })[] {

@@ -3,7 +3,6 @@ import type { DuePush, PushView, Settlement } from '../store/pushes.ts'
 import type { Due, Turn } from '../store/turn-queue.ts'
 import { judge } from './absence.ts'
 import type { Delivered, Delivery } from './deliveries.ts'
-import { Load } from './load.ts'
 import type { PushMetrics } from './metrics.ts'
 
 /** Handed in: turns of people, of each one at a time in the whole deployment. */
@@ -37,9 +36,6 @@ type Given = {
 /** Turns under way at once; each waits for push services most of its time. */
 const MAX_TURNS = 1_024
 const BATCH = 256
-/** While there is much else to do, fewer, and then a rest. */
-const BUSY_BATCH = 64
-const BUSY_REST_MS = 100
 /** Fewer are not worth a query, unless there are no more. */
 const MIN_ROOM = 64
 /** How often is looked whose turn it is, where nobody says so. */
@@ -60,7 +56,6 @@ export class Turns implements AsyncDisposable {
   readonly #ending = new AbortController()
   readonly #ended: Promise<void>
   readonly #underWay = new Set<Promise<void>>()
-  readonly #load = new Load()
   #waiting = new AbortController()
   #isWoken = false
   #isFull = false
@@ -93,16 +88,14 @@ export class Turns implements AsyncDisposable {
   async #run(): Promise<void> {
     while (!this.#closing.signal.aborted) {
       this.#isWoken = false
-      const isBusy = this.#load.isHigh
-      const hasMore = await this.#take(isBusy ? BUSY_BATCH : BATCH)
-      if (isBusy) await pause(BUSY_REST_MS, undefined, { ref: false })
+      const hasMore = await this.#take()
       if (!hasMore) await this.#wait(LOOK_MS * (0.75 + Math.random() / 2))
     }
   }
 
-  /** Takes as many turns as there is room for, `most` at a time. True if there may be more. */
-  async #take(most: number): Promise<boolean> {
-    const room = Math.min(MAX_TURNS - this.#underWay.size, most)
+  /** Takes as many turns as there is room for. True if there may be more. */
+  async #take(): Promise<boolean> {
+    const room = Math.min(MAX_TURNS - this.#underWay.size, BATCH)
     this.#isFull = room < MIN_ROOM
     if (this.#isFull) return false
     try {

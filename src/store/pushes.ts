@@ -106,11 +106,14 @@ export class PushStore {
     return row?.has === true
   }
 
-  /** Those who want to be woken. */
-  async subscribed(userIds: readonly string[]): Promise<Set<string>> {
+  /** Those of them who want to be woken, and everybody who said so in the last `recentMs`. */
+  async subscribed(userIds: readonly string[], recentMs: number): Promise<Set<string>> {
     const rows = await this.#sql<{ user_id: string }[]>`
       SELECT g.user_id FROM unnest(${userIds as string[]}::text[]) AS g (user_id)
-      WHERE EXISTS (SELECT 1 FROM push_subscriptions s WHERE s.user_id = g.user_id AND s.vapid_public_key = ${this.#key})`
+      WHERE EXISTS (SELECT 1 FROM push_subscriptions s WHERE s.user_id = g.user_id AND s.vapid_public_key = ${this.#key})
+      UNION ALL
+      SELECT s.user_id FROM push_subscriptions s
+      WHERE s.created_at > now() - ${`${Math.ceil(recentMs)} milliseconds`}::interval AND s.vapid_public_key = ${this.#key}`
     return new Set(rows.map((row) => row.user_id))
   }
 

@@ -1,0 +1,25 @@
+import { expect, test } from 'vitest'
+import { Subscribers } from './subscribers.ts'
+
+test('who does not want to be woken is asked for once, until they begin to', async () => {
+  const subscribed = new Set(['anna'])
+  const recent = new Set<string>()
+  const asked: (readonly string[])[] = []
+  const subscribers = new Subscribers({
+    async subscribed(userIds, recentMs) {
+      expect(recentMs).toBeGreaterThanOrEqual(6_000)
+      asked.push(userIds)
+      return new Set([...userIds.filter((id) => subscribed.has(id)), ...recent])
+    },
+  })
+  const among = async (...ids: string[]) => [...(await subscribers.among(new Set(ids)))]
+  expect(await among('anna', 'ben', 'cora')).toEqual(['anna'])
+  expect(await among('anna', 'ben')).toEqual(['anna'])
+  expect(asked).toEqual([['anna', 'ben', 'cora'], ['anna']])
+  subscribed.add('ben')
+  recent.add('ben')
+  expect(await among('ben', 'cora')).toEqual(['ben'])
+  recent.clear()
+  expect(await among('ben', 'cora')).toEqual(['ben'])
+  expect(asked.slice(2)).toEqual([[], ['ben']])
+})
