@@ -105,8 +105,10 @@ describe('many nodes', () => {
     })
     await marker(living.url)
     for (const { dieAt, attempts, away, reader, leaver } of all) {
-      const pushes = [away, reader, leaver].map(({ browser }) => browser.pushes.length)
-      expect({ dieAt, pushes }).toEqual({ dieAt, pushes: [attempts, 0, 0] })
+      const pushes = [reader, leaver].map(({ browser }) => browser.pushes.length)
+      expect({ dieAt, pushes }).toEqual({ dieAt, pushes: [0, 0] })
+      // Once more where one of those that died had sent it and could not write that down.
+      expect(away.browser.pushes.length - attempts).toBeOneOf([0, 1])
     }
   }, 90_000)
 

@@ -17,8 +17,8 @@ const read = (person: Person, conversation: string, seq: number) =>
 describe('an unread episode', () => {
   test('rings once, with what there is then, until it was read', async () => {
     const { alice, bob, conversation } = await pair(node.url)
-    await alice.send(conversation, 'one')
-    await alice.send(conversation, 'two')
+    const both = ['one', 'two'].map((text) => ({ conversation_id: conversation, text, client_id: text }))
+    await alice.call('POST', '/v1/messages', { messages: both })
     const [sent] = await node.recorder.waitFor(bob)
     const name = alice.session.user.display_name
     expect(sent?.payload).toEqual({
@@ -138,8 +138,12 @@ test('what is read while it is being sent is taken back', async () => {
 })
 
 describe('nobody is rung', () => {
+  /** A node that leaves time for all that is to be done in time. */
+  const patient = () => push.start({ push: { graceMs: 2_000 } }, node.recorder)
+
   test('for what they read in time, muted, deleted, said themselves, left, or what somebody they block says', async () => {
-    const { alice, bob } = await pair(node.url)
+    const there = await patient()
+    const { alice, bob } = await pair(there.url)
     await subscribe(alice)
     const group = () => alice.group([bob])
     const [readOne, muted, deleted, left, blocked] = await Promise.all([1, 2, 3, 4, 5].map(group))
@@ -151,7 +155,7 @@ describe('nobody is rung', () => {
     await bob.call('DELETE', `/v1/conversations/${left}/members/${bob.id}`)
     await bob.call('PUT', `/v1/users/me/blocks/${alice.id}`)
     await alice.send(blocked ?? '', 'hello')
-    await marker(node)
+    await marker(there)
     expect(node.recorder.to(bob)).toEqual([])
     expect(node.recorder.to(alice)).toEqual([])
   })
@@ -165,13 +169,13 @@ describe('nobody is rung', () => {
   })
 
   test('once they have unsubscribed, or signed the device out', async () => {
-    const one = await pair(node.url)
-    const other = await pair(node.url)
+    const there = await patient()
+    const [one, other] = [await pair(there.url), await pair(there.url)]
     await one.alice.send(one.conversation, 'hello')
     await other.alice.send(other.conversation, 'hello')
     await push.unsubscribe(one.bob)
     await other.bob.call('DELETE', '/v1/sessions/current')
-    await marker(node)
+    await marker(there)
     expect([...node.recorder.to(one.bob), ...node.recorder.to(other.bob)]).toEqual([])
   })
 })

@@ -10,7 +10,7 @@ import { PushRecorder } from './push-recorder.ts'
 /** Instead of 5 s … */
 export const GRACE_MS = 300
 /** … of 40 … */
-export const LEASE_MS = 2_000
+export const LEASE_MS = 3_000
 /** … and of 15, 45 and 3. */
 export const PUSH_TIMES = { staleMs: 1_500, expireSeconds: 3, shownMs: 200 }
 
