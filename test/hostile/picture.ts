@@ -20,6 +20,7 @@ export function picture(boxes: readonly string[], travellers: readonly string[],
     return [text(MARGIN - 10, y + 17, box, 'end'), ...cells]
   })
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" font-family="sans-serif" font-size="13">
+<title>What came through which box, by whom</title>
 <rect width="${width}" height="${height}" fill="#fff"/>
 ${[...heads, ...rows].join('\n')}
 </svg>
