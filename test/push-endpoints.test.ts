@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs'
+import { promisify } from 'node:util'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { EndpointGuard, EndpointRefused, type EndpointRules } from '../src/push/endpoint-guard.ts'
 import type { PushOutcome } from '../src/push/push.ts'
@@ -133,6 +135,35 @@ test('PUSH_ALLOW_PRIVATE lets private addresses and any port through, and nothin
   await expect(guard.check('http://127.0.0.1/x')).rejects.toThrow(EndpointRefused)
 })
 
+describe('with PUSH_ALLOW_PRIVATE', () => {
+  const guard = () => guarding({ allowPrivate: true })
+  const resolved = (name: string) => promisify(guard().lookup)(name, { all: true })
+
+  test.each(['localhost', 'push.localhost'])(
+    '%s is this machine, whatever name servers know',
+    async (name) => {
+      await guard().check(`https://${name}:8443/x`)
+      expect(await resolved(name)).toEqual([
+        { address: '127.0.0.1', family: 4 },
+        { address: '::1', family: 6 },
+      ])
+    },
+  )
+
+  const hosts = readFileSync('/etc/hosts', 'utf8')
+  const named = /^(\d+\.\S+)\s+(?!localhost)(\S+)/m.exec(hosts)
+  test.runIf(named)('/etc/hosts counts where name servers know nothing', async () => {
+    const [, address, name = ''] = named ?? []
+    await guard().check(`https://${name}/x`)
+    expect(await resolved(name)).toContainEqual({ address, family: 4 })
+    await expect(guarding().check(`https://${name}/x`)).rejects.toThrow(EndpointRefused)
+  })
+
+  test('a name that nobody knows is refused', async () => {
+    await expect(guard().check('https://unknown.invalid/x')).rejects.toThrow(EndpointRefused)
+  })
+})
+
 describe('when sending', () => {
   let service: PushService
   let signer: VapidSigner
@@ -184,6 +215,14 @@ describe('when sending', () => {
     // It got as far as the certificate, which has to be that of the name.
     expect(outcome).toMatchObject({ type: 'retry', reason: 'ERR_TLS_CERT_ALTNAME_INVALID' })
     expect(dns.asked.get('local.example.org')).toBe(1)
+  })
+
+  test('localhost is connected to where that is allowed', async () => {
+    const before = service.connections
+    expect(await send({ ...strict, allowPrivate: true }, `https://localhost:${port}/x`)).toEqual({
+      type: 'gone',
+    })
+    expect(service.connections).toBe(before + 1)
   })
 
   test.each(['hanging', 'unknown'])('a name that cannot be resolved is tried again: %s', async (name) => {

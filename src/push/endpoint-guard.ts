@@ -1,4 +1,4 @@
-import { Resolver } from 'node:dns/promises'
+import { lookup, Resolver } from 'node:dns/promises'
 import { isIP, type LookupFunction } from 'node:net'
 import ipaddr from 'ipaddr.js'
 
@@ -37,7 +37,7 @@ export class EndpointGuard {
         throw new EndpointRefused('is not at a host of PUSH_ALLOWED_HOSTS')
       }
     } else if (url.port !== '' && !allowPrivate) throw new EndpointRefused('is not at port 443')
-    if (/(^|\.)localhost\.?$/.test(url.hostname)) this.#require('127.0.0.1')
+    if (isLocalhost(url.hostname)) this.#require('127.0.0.1')
     const address = addressOf(url)
     if (address !== undefined) this.#require(address)
     return url
@@ -69,11 +69,17 @@ export class EndpointGuard {
   }
 
   async #resolve(hostname: string): Promise<{ address: string; family: number }[]> {
+    if (this.#rules.allowPrivate && isLocalhost(hostname)) return LOOPBACK
     const asked = [this.#resolver.resolve4(hostname), this.#resolver.resolve6(hostname)]
     const answers = await inTime(Promise.allSettled(asked))
     const found = answers.flatMap((answer) => (answer.status === 'fulfilled' ? answer.value : []))
     const failures = answers.flatMap((answer) => (answer.status === 'rejected' ? [answer.reason] : []))
-    if (found.length === 0) throw failures.find((error) => !isUnknownName(error)) ?? failures[0]
+    if (found.length === 0) {
+      const failure = failures.find((error) => !isUnknownName(error)) ?? failures[0]
+      if (!this.#rules.allowPrivate) throw failure
+      // What only this machine knows, as /etc/hosts, is private.
+      return inTime(lookup(hostname, { all: true })).catch(() => Promise.reject(failure))
+    }
     for (const address of found) this.#require(address)
     return found.map((address) => ({ address, family: isIP(address) }))
   }
@@ -83,6 +89,16 @@ export class EndpointGuard {
       throw new EndpointRefused('is not at a public address')
     }
   }
+}
+
+const LOOPBACK = [
+  { address: '127.0.0.1', family: 4 },
+  { address: '::1', family: 6 },
+]
+
+/** RFC 6761, 6.3: always this machine, and nothing to ask name servers for. */
+function isLocalhost(hostname: string): boolean {
+  return /(^|\.)localhost\.?$/.test(hostname)
 }
 
 /** The address that stands in the place of a name, if one does: decimal, octal and short ones are normal by now. */
