@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { Subscribers } from './subscribers.ts'
 
 test('who does not want to be woken is asked for once, until they begin to', async () => {
@@ -22,4 +22,22 @@ test('who does not want to be woken is asked for once, until they begin to', asy
   recent.clear()
   expect(await among('ben', 'cora')).toEqual(['ben'])
   expect(asked.slice(2)).toEqual([[], ['ben']])
+})
+
+test('nobody is taken for one of the others for long, however much is asked meanwhile', async () => {
+  vi.useFakeTimers({ toFake: ['performance'] })
+  onTestFinished(() => void vi.useRealTimers())
+  const asked: (readonly string[])[] = []
+  const subscribers = new Subscribers({
+    async subscribed(userIds) {
+      asked.push(userIds)
+      return new Set()
+    },
+  })
+  // Ten minutes, a message every five seconds.
+  for (let n = 0; n < 120; n += 1) {
+    await subscribers.among(new Set(['ben']))
+    vi.advanceTimersByTime(5_000)
+  }
+  expect(asked.filter((userIds) => userIds.includes('ben'))).toHaveLength(10)
 })

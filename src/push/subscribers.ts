@@ -6,7 +6,7 @@ type SubscriberStore = {
 
 /** A subscription bears the time when its transaction began: longer than that takes. */
 const SLACK_MS = 6_000
-/** Whoever has not asked for so long begins anew. */
+/** What is remembered is so old at most: somebody whose subscribing took longer is found then. */
 const TRUST_MS = 60_000
 const MAX_KNOWN = 200_000
 
@@ -17,6 +17,7 @@ const MAX_KNOWN = 200_000
 export class Subscribers {
   readonly #store: SubscriberStore
   readonly #others = new Set<string>()
+  #clearedAt = Number.NEGATIVE_INFINITY
   #askedAt = Number.NEGATIVE_INFINITY
 
   constructor(store: SubscriberStore) {
@@ -26,8 +27,9 @@ export class Subscribers {
   /** Those of these people who want to be woken. */
   async among(userIds: ReadonlySet<string>): Promise<Set<string>> {
     const now = performance.now()
-    if (now - this.#askedAt > TRUST_MS || this.#others.size > MAX_KNOWN) {
+    if (now - this.#clearedAt >= TRUST_MS || this.#others.size > MAX_KNOWN) {
       this.#others.clear()
+      this.#clearedAt = now
       this.#askedAt = now
     }
     const unknown = [...userIds].filter((id) => !this.#others.has(id))
