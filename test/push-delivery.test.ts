@@ -95,6 +95,19 @@ test('what a push service refuses for now comes again, not before it asks for th
   expect((third?.at ?? 0) - (second?.at ?? 0)).toBeGreaterThan(1_000)
 })
 
+test.each(['0', 'Sat, 21 Nov 2020 08:00:00 GMT'])(
+  'a push service that says to come again at once (%s) is not rushed',
+  async (at) => {
+    await using service = await PushService.start()
+    const { alice, browser, conversation } = await pair(service)
+    browser.always = answer(503, { 'Retry-After': at })
+    await alice.send(conversation, 'hello')
+    const [first, second, third] = await arrived(browser, 3)
+    expect((second?.at ?? 0) - (first?.at ?? 0)).toBeGreaterThan(700)
+    expect((third?.at ?? 0) - (second?.at ?? 0)).toBeGreaterThan(1_400)
+  },
+)
+
 test('what is too large comes shorter, and a body without end is an answer', async () => {
   await using service = await PushService.start()
   const { alice, browser, conversation } = await pair(service)

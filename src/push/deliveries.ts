@@ -134,11 +134,10 @@ export class Deliveries {
   }
 }
 
-/** From 1 s to 1 h, a quarter more or less; else as the service said. */
-function backoff(attempts: number, afterMs: number | undefined): number {
-  if (afterMs !== undefined) return Math.min(afterMs, DAY_MS)
+/** From 1 s to 1 h, a quarter more or less, and not before the service said: one that says "at once" is not believed. */
+function backoff(attempts: number, afterMs = 0): number {
   const ms = FIRST_AGAIN_MS * 2 ** Math.min(attempts, 12) * (0.75 + Math.random() / 2)
-  return Math.min(ms, MAX_AGAIN_MS)
+  return Math.min(Math.max(Math.min(ms, MAX_AGAIN_MS), afterMs), DAY_MS)
 }
 
 /** Only who was rung needs their notification taken back, where the browser lets one do that unseen. */
