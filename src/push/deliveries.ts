@@ -84,8 +84,8 @@ export class Deliveries {
     using _ = place
     const outcome = await this.#send(target, delivery, signal)
     if (outcome.type === 'retry' && signal.aborted) return interrupted
-    if (outcome.type === 'retry') services.failed(target.endpoint, outcome.afterMs)
-    else services.succeeded(target.endpoint)
+    if (outcome.type === 'retry') place.failed(outcome.afterMs)
+    else place.succeeded()
     return this.#judge(outcome, target, attempts)
   }
 

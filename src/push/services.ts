@@ -1,23 +1,22 @@
-/** A place in a push service's row; disposing gives it back. */
-export type Place = Disposable
-
-type Service = {
-  /** Pushes under way, the oldest first; when each began. */
-  readonly underWay: Map<symbol, number>
-  readonly waiting: Set<() => void>
-  failures: number
-  pausedUntil: number
+/** A place in a push service's row, for one push; disposing gives it back. */
+export type Place = Disposable & {
+  /** The service answered, be it with a refusal. */
+  succeeded(): void
+  /** It could not take the push just now: `afterMs` as it said itself. */
+  failed(afterMs: number | undefined): void
 }
 
 const MAX_UNDER_WAY = 128
 /** A service that takes longer is slow: nobody waits for it. */
 const SLOW_MS = 2_000
-/** In a row; a single one may be the endpoint's own. */
+/** In a row, of so many endpoints: fewer may be their own fault. */
 const MAX_FAILURES = 5
+const FIRST_PAUSE_MS = 1_000
 const MAX_PAUSE_MS = 60_000
 /** Spreads those who were turned away. */
 const SPREAD_MS = 3_000
 const MAX_KNOWN = 10_000
+const MAX_FAILING = 1_000
 
 /**
  * Bounds what is under way at each push service (the host of an endpoint), so that one that is slow or away holds up
@@ -27,27 +26,8 @@ export class PushServices {
   readonly #services = new Map<string, Service>()
 
   /** A place at the service, or after how many ms to ask again. */
-  async enter(endpoint: string): Promise<Place | { afterMs: number }> {
-    const service = this.#serviceOf(endpoint)
-    const paused = service.pausedUntil - performance.now()
-    if (paused > 0) return { afterMs: paused + Math.random() * SPREAD_MS }
-    if (service.underWay.size >= MAX_UNDER_WAY && !(await waitForPlace(service))) {
-      return { afterMs: SLOW_MS + Math.random() * SPREAD_MS }
-    }
-    return place(service)
-  }
-
-  /** It could not take one just now: `afterMs` as it said itself. Others wait as well, the longer the more often. */
-  failed(endpoint: string, afterMs: number | undefined): void {
-    const service = this.#serviceOf(endpoint)
-    service.failures += 1
-    if (service.failures < MAX_FAILURES) return
-    const pause = Math.min(afterMs ?? 1_000 * 2 ** (service.failures - MAX_FAILURES), MAX_PAUSE_MS)
-    service.pausedUntil = Math.max(service.pausedUntil, performance.now() + pause)
-  }
-
-  succeeded(endpoint: string): void {
-    this.#serviceOf(endpoint).failures = 0
+  enter(endpoint: string): Promise<Place | { afterMs: number }> {
+    return this.#serviceOf(endpoint).enter(endpoint)
   }
 
   #serviceOf(endpoint: string): Service {
@@ -55,46 +35,99 @@ export class PushServices {
     const known = this.#services.get(host)
     if (known) return known
     if (this.#services.size >= MAX_KNOWN) this.#forget()
-    const service = { underWay: new Map(), waiting: new Set<() => void>(), failures: 0, pausedUntil: 0 }
+    const service = new Service()
     this.#services.set(host, service)
     return service
   }
 
   #forget(): void {
-    for (const [host, { underWay, waiting }] of this.#services) {
-      if (underWay.size === 0 && waiting.size === 0) this.#services.delete(host)
-    }
+    for (const [host, service] of this.#services) if (service.isIdle) this.#services.delete(host)
   }
 }
 
-function place(service: Service): Place {
-  const key = Symbol()
-  service.underWay.set(key, performance.now())
-  return {
-    [Symbol.dispose]() {
-      if (!service.underWay.delete(key)) return
-      for (const wake of service.waiting) {
-        service.waiting.delete(wake)
-        wake()
-        break
+/** One that fails is left alone for a while, the longer the more often; then one push goes ahead of all others. */
+class Service {
+  /** Pushes under way, the oldest first; when each began. */
+  readonly #underWay = new Map<symbol, number>()
+  readonly #waiting = new Set<() => void>()
+  /** Endpoints that failed and have not been answered since: what is always broken says nothing of its service. */
+  readonly #failing = new Set<string>()
+  #failures = 0
+  /** What began before fails together with one that was counted. */
+  #countsFrom = 0
+  #pausedUntil = 0
+  #probe: symbol | undefined
+
+  get isIdle(): boolean {
+    return this.#underWay.size === 0 && this.#waiting.size === 0
+  }
+
+  async enter(endpoint: string): Promise<Place | { afterMs: number }> {
+    let afterMs = this.#closedMs()
+    if (afterMs === undefined && this.#underWay.size >= MAX_UNDER_WAY) {
+      // It may have failed for others meanwhile.
+      afterMs = (await this.#waitForPlace()) ? this.#closedMs() : SLOW_MS
+    }
+    return afterMs === undefined ? this.#place(endpoint) : { afterMs: afterMs + Math.random() * SPREAD_MS }
+  }
+
+  /** For how long nobody gets in, unless somebody may. */
+  #closedMs(): number | undefined {
+    const pausedMs = this.#pausedUntil - performance.now()
+    if (pausedMs > 0) return pausedMs
+    return this.#probe ? FIRST_PAUSE_MS : undefined
+  }
+
+  #place(endpoint: string): Place {
+    const key = Symbol()
+    const began = performance.now()
+    this.#underWay.set(key, began)
+    if (this.#failures >= MAX_FAILURES) this.#probe = key
+    return {
+      succeeded: () => {
+        this.#failing.delete(endpoint)
+        this.#failures = 0
+      },
+      failed: (afterMs) => {
+        if (began >= this.#countsFrom && !this.#failing.has(endpoint)) this.#count(endpoint, afterMs)
+      },
+      [Symbol.dispose]: () => this.#leave(key),
+    }
+  }
+
+  #leave(key: symbol): void {
+    if (!this.#underWay.delete(key)) return
+    if (this.#probe === key) this.#probe = undefined
+    const [wake] = this.#waiting
+    wake?.()
+  }
+
+  #count(endpoint: string, afterMs = 0): void {
+    const [oldest = ''] = this.#failing
+    if (this.#failing.size >= MAX_FAILING) this.#failing.delete(oldest)
+    this.#failing.add(endpoint)
+    this.#failures += 1
+    const now = performance.now()
+    const isPause = this.#failures >= MAX_FAILURES
+    if (isPause || this.#failures === 1) this.#countsFrom = now
+    if (!isPause) return
+    const pause = Math.max(FIRST_PAUSE_MS * 2 ** (this.#failures - MAX_FAILURES), afterMs)
+    this.#pausedUntil = Math.max(this.#pausedUntil, now + Math.min(pause, MAX_PAUSE_MS))
+  }
+
+  /** False if none became free in time, or it is not to be expected. */
+  #waitForPlace(): Promise<boolean> {
+    const [oldest = 0] = this.#underWay.values()
+    if (performance.now() - oldest > SLOW_MS) return Promise.resolve(false)
+    return new Promise((resolve) => {
+      const end = (isFree: boolean) => {
+        clearTimeout(timer)
+        this.#waiting.delete(wake)
+        resolve(isFree)
       }
-    },
+      const wake = () => end(true)
+      const timer = setTimeout(end, SLOW_MS, false)
+      this.#waiting.add(wake)
+    })
   }
-}
-
-/** False if none became free in time, or it is not to be expected. */
-function waitForPlace({ underWay, waiting }: Service): Promise<boolean> {
-  const [oldest = 0] = underWay.values()
-  if (performance.now() - oldest > SLOW_MS) return Promise.resolve(false)
-  return new Promise((resolve) => {
-    const wake = () => {
-      clearTimeout(timer)
-      resolve(true)
-    }
-    const timer = setTimeout(() => {
-      waiting.delete(wake)
-      resolve(false)
-    }, SLOW_MS)
-    waiting.add(wake)
-  })
 }
