@@ -11,6 +11,7 @@ import { Revocations } from './http/auth/revocations.ts'
 import { AccessTokens } from './http/auth/tokens.ts'
 import { Limits } from './http/limits.ts'
 import { Origins } from './http/origins.ts'
+import { SUBSCRIBED } from './http/push-subscription.ts'
 import { GatewayServer } from './http/server.ts'
 import type { Services } from './http/services.ts'
 import { buildSite } from './http/site-files.ts'
@@ -165,7 +166,13 @@ async function assemble(
   const provider =
     config.provider && stack.use(new IdentityProvider(config.provider, { devices, now, onError: warn }))
   const onSeen = (user: string) => usage.see(user)
+  const presence = startPresence(
+    { database, bus, deployment, nodes, hub, leaseMs, isShown: config.presence },
+    warn,
+    stack,
+  )
   bus.onBroadcast(FORGET, () => hub.forget())
+  bus.onBroadcast(SUBSCRIBED, (userId) => presence.writeDown(userId))
   return {
     config,
     log,
@@ -180,11 +187,7 @@ async function assemble(
     search,
     acknowledgements,
     hub,
-    presence: startPresence(
-      { database, bus, deployment, nodes, hub, leaseMs, isShown: config.presence },
-      warn,
-      stack,
-    ),
+    presence,
     typing: new Typing(audience, pass, now),
     receipts: stack.use(new Receipts(pass, now)),
     delivery,

@@ -1,6 +1,9 @@
+import { randomBytes, randomUUID } from 'node:crypto'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import type { Person } from './support/person.ts'
+import { NatsServer } from './support/nats-server.ts'
+import { Person } from './support/person.ts'
 import { acknowledge, GRACE_MS, LEASE_MS, usePush } from './support/push.ts'
+import { newReceiver } from './support/push-crypto.ts'
 import { until } from './support/wait.ts'
 
 const push = usePush()
@@ -90,4 +93,30 @@ describe.each([true, false])('a device that never sends a lease, presence shown:
     await marker(node)
     expect(node.recorder.to(bob)).toEqual([])
   })
+})
+
+test('whoever subscribes is there by a stream that was open before, on any node', async () => {
+  await using nats = await NatsServer.start()
+  const settings = { nats: { servers: [`127.0.0.1:${nats.port}`] }, push: { allowPrivate: true } }
+  const node = await push.start(settings)
+  const other = await push.start(settings, node.recorder)
+  const alice = await Person.signUp(node.url)
+  const people = await Promise.all([node, other].map(() => Person.signUp(node.url)))
+  for (const [index, { url }] of [node, other].entries()) {
+    const person = people[index] ?? alice
+    const stream = await (await laptopOf(person, url)).stream()
+    onTestFinished(() => stream[Symbol.dispose]())
+    await until('it to be written down', async () => {
+      const rows = await push.database.sql`SELECT 1 FROM presence WHERE user_id = ${person.id}`
+      return rows.length > 0
+    })
+    const { pair, auth } = newReceiver(randomBytes(16))
+    const keys = { p256dh: pair.getPublicKey('base64url'), auth: auth.toString('base64url') }
+    const subscription = { endpoint: `https://127.0.0.1/${randomUUID()}`, keys }
+    const answer = await person.call('PUT', '/v1/devices/current/push-subscription', subscription)
+    expect(answer.status).toBe(204)
+    await alice.send(await alice.direct(person), 'hello')
+  }
+  await marker(node)
+  expect(people.flatMap((person) => node.recorder.to(person))).toEqual([])
 })

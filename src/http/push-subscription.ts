@@ -8,6 +8,9 @@ import type { Services } from './services.ts'
 
 const TAG = 'Push'
 
+/** Tells all nodes who wants to be woken now: until then it was of no matter whether they are there. */
+export const SUBSCRIBED = 'subscribed'
+
 export const putPushSubscription = (services: Services) =>
   endpoint({
     summary: 'Have Web Pushes sent to this browser while nobody is here: a PushSubscription as it stands',
@@ -41,6 +44,10 @@ export const putPushSubscription = (services: Services) =>
           'push_endpoint_refused',
           'The browser subscribed with a former key. Unsubscribe in it, and subscribe with `vapid_public_key` of GET /v1/gateway.',
         )
+      }
+      if (outcome === 'subscribed') {
+        services.presence.writeDown(user_id)
+        services.bus.broadcast(SUBSCRIBED, user_id)
       }
       return { status: 204 }
     },

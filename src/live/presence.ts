@@ -89,6 +89,11 @@ export class Presence implements AsyncDisposable {
     this.#asks(visit, isNews)
   }
 
+  /** Somebody's devices are written down now: who is written down depends on the person, and that has changed. */
+  writeDown(userId: string): void {
+    for (const visit of this.#visits.values()) if (visit.user_id === userId) this.#mustWrite(visit)
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#timer)
     this.#isClosed = true

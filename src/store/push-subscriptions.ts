@@ -13,13 +13,13 @@ export type NewPushSubscription = DeviceIdentity & {
 }
 
 /**
- * Registers a browser; again changes nothing. A browser has one endpoint: registered for another device it leaves the
- * former. `foreign`: the browser subscribed with another key, since that is what this endpoint was registered with.
+ * Registers a browser; again that is `unchanged`. A browser has one endpoint: registered for another device it leaves
+ * the former. `foreign`: the browser subscribed with another key, since that is what this endpoint was registered with.
  */
 export async function subscribe(
   database: Database,
   given: NewPushSubscription,
-): Promise<'subscribed' | 'signed_out' | 'foreign'> {
+): Promise<'subscribed' | 'unchanged' | 'signed_out' | 'foreign'> {
   const { user_id, device_id, endpoint, p256dh, auth, vapid_public_key, silent } = given
   const hash = createHash('sha256').update(endpoint).digest()
   return database.transaction(async (tx) => {
@@ -34,15 +34,16 @@ export async function subscribe(
     await tx`
       DELETE FROM push_subscriptions
       WHERE endpoint_hash = ${hash} AND (user_id, device_id) <> (${user_id}, ${device_id})`
-    await tx`
+    const changed = await tx`
       INSERT INTO push_subscriptions AS s (user_id, device_id, endpoint, endpoint_hash, p256dh, auth, vapid_public_key, silent)
       VALUES (${user_id}, ${device_id}, ${endpoint}, ${hash}, ${p256dh}, ${auth}, ${vapid_public_key}, ${silent})
       ON CONFLICT (user_id, device_id) DO UPDATE
       SET (endpoint, endpoint_hash, p256dh, auth, vapid_public_key, silent, created_at, withdrawn_at, withdrawals) =
         (excluded.endpoint, excluded.endpoint_hash, excluded.p256dh, excluded.auth, excluded.vapid_public_key, excluded.silent, now(), NULL, 0)
       WHERE (s.endpoint_hash, s.p256dh, s.auth, s.silent)
-        <> (excluded.endpoint_hash, excluded.p256dh, excluded.auth, excluded.silent)`
-    return 'subscribed'
+        <> (excluded.endpoint_hash, excluded.p256dh, excluded.auth, excluded.silent)
+      RETURNING 1`
+    return changed.length > 0 ? 'subscribed' : 'unchanged'
   })
 }
 
