@@ -2,6 +2,7 @@ import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from 'v
 import { Database } from '../src/store/database.ts'
 import { bossDatabase, TurnQueue } from '../src/store/turn-queue.ts'
 import { startPostgres, type TestPostgres } from './support/postgres.ts'
+import { TcpProxy } from './support/tcp-proxy.ts'
 import { until } from './support/wait.ts'
 
 /** User ids that SQL, JSON or an array might make something else of. */
@@ -109,4 +110,27 @@ test('the queue speaks through our driver: json goes as it is, and an error leav
   )
   expect(errors).toHaveLength(1)
   expect(await db.executeSql("SELECT to_regclass('half') AS half", [])).toEqual({ rows: [{ half: null }] })
+})
+
+test('of statements that fail in a row the first is told of', async () => {
+  const sql = database.connect('test', 1)
+  onTestFinished(() => sql.end({ timeout: 1 }))
+  const errors: unknown[] = []
+  const db = bossDatabase(sql, (error) => errors.push(error))
+  const fails = () => expect(db.executeSql('SELECT 1 / 0', [])).rejects.toThrow('zero')
+  for (let n = 0; n < 5; n += 1) await fails()
+  expect(errors).toHaveLength(1)
+  await db.executeSql('SELECT 1', [])
+  for (let n = 0; n < 5; n += 1) await fails()
+  expect(errors).toHaveLength(2)
+})
+
+test('while Postgres is away the queue says so once', async () => {
+  await using proxy = await TcpProxy.before(postgres.url)
+  await using apart = new Database({ url: proxy.through(postgres.url) })
+  const errors: unknown[] = []
+  await using queue = await TurnQueue.open(apart, 45, (error) => errors.push(error))
+  proxy.cut()
+  for (let n = 0; n < 4; n += 1) await queue.take(10).catch(() => {})
+  expect(errors).toHaveLength(1)
 })

@@ -129,14 +129,17 @@ function bossOver(sql: Sql, onError: (error: unknown) => void): PgBoss {
     maintenanceIntervalSeconds: 3_600,
     warningQueueSize: 1_000_000,
   })
-  return boss.on('error', onError)
+  // These are statements that failed, and those were told of.
+  return boss.on('error', () => {})
 }
 
 /**
  * Our driver as pg-boss expects one: texts for json parameters, which ours would encode once more, and no BEGIN, which would
- * be left open after an error: statements sent at once are one transaction. Errors are told here as fetch() swallows them.
+ * be left open after an error: statements sent at once are one transaction. Errors are told here as fetch() swallows them,
+ * and only the first of a row.
  */
 export function bossDatabase(sql: Sql, onError: (error: unknown) => void): PgBoss.Db {
+  let hasFailed = false
   return {
     async executeSql(text: string, values: unknown[] = []) {
       const statement = text
@@ -146,10 +149,12 @@ export function bossDatabase(sql: Sql, onError: (error: unknown) => void): PgBos
       const parameters = values.map((value) => (isPlain(value) ? JSON.stringify(value) : value))
       try {
         const result = await sql.unsafe(statement, parameters as string[])
+        hasFailed = false
         // Of several statements the driver gives a list of results.
         return { rows: (result as unknown[]).flat() }
       } catch (error) {
-        onError(error)
+        if (!hasFailed) onError(error)
+        hasFailed = true
         throw error
       }
     },
