@@ -16,7 +16,12 @@ type PlannerStore = {
   withdraw(read: readonly Pick<Candidate, 'user_id' | 'about'>[]): Promise<Due[]>
 }
 
-type Arrival = { announcement: Announcement; at: number }
+/** What is left of an announcement until it is known whom it concerns: no texts. */
+type Arrival = Pick<Announcement, 'recipients' | 'ids'> & {
+  news: NonNullable<Announcement['news']>
+  is_announcement: boolean
+  at: number
+}
 
 type Given = {
   store: PlannerStore
@@ -74,7 +79,7 @@ export class Planner implements AsyncDisposable {
 
   /** Something was committed. Costs next to nothing: it is on the way of every message. */
   take(announcement: Announcement): void {
-    const { news, body, recipients } = announcement
+    const { news, body, recipients, ids } = announcement
     if (body.type === 'conversation.read' && body.conversation_id !== null && this.#read.length < MAX_READ) {
       for (const user_id of recipients) this.#read.push({ user_id, about: body.conversation_id })
     }
@@ -82,7 +87,8 @@ export class Planner implements AsyncDisposable {
     const at = performance.now()
     if (this.#recipients > MAX_RECIPIENTS) this.#lostSince = Math.min(this.#lostSince, at)
     else {
-      this.#arrived.push({ announcement, at })
+      const is_announcement = body.type === 'announcement'
+      this.#arrived.push({ news, recipients, ids, is_announcement, at })
       this.#recipients += recipients.length
     }
   }
@@ -165,7 +171,7 @@ export class Planner implements AsyncDisposable {
     const arrived = this.#arrived
     const count = arrived.length
     if (count === 0) return
-    const recipients = new Set(arrived.flatMap(({ announcement }) => announcement.recipients))
+    const recipients = new Set(arrived.flatMap((arrival) => arrival.recipients))
     const isWanted = await this.#subscribers.among(recipients)
     for (const arrival of arrived.slice(0, count)) this.#admit(arrival, isWanted)
     this.#drop(count)
@@ -173,12 +179,11 @@ export class Planner implements AsyncDisposable {
 
   #drop(count: number): void {
     this.#arrived = this.#arrived.slice(count)
-    this.#recipients = this.#arrived.reduce((sum, one) => sum + one.announcement.recipients.length, 0)
+    this.#recipients = this.#arrived.reduce((sum, one) => sum + one.recipients.length, 0)
   }
 
-  #admit({ announcement: { news, recipients, ids, body }, at }: Arrival, isWanted: Set<string>): void {
-    if (!news || isWanted.size === 0) return
-    const is_announcement = body.type === 'announcement'
+  #admit({ news, recipients, ids, is_announcement, at }: Arrival, isWanted: Set<string>): void {
+    if (isWanted.size === 0) return
     for (const [index, user_id] of recipients.entries()) {
       const inbox_id = ids[index]
       if (inbox_id === undefined || user_id === news.by || !isWanted.has(user_id)) continue
