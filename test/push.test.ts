@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { Housekeeping } from '../src/store/housekeeping.ts'
 import { ADMIN_TOKEN, BackEnd } from './support/back-end.ts'
 import { Person } from './support/person.ts'
 import { usePush } from './support/push.ts'
@@ -135,6 +136,23 @@ test('what is read while it is being sent is taken back', async () => {
     return rows.length === 0
   })
   expect(node.recorder.to(bob)).toHaveLength(2)
+})
+
+test('of a conversation that somebody left after it rang nothing is kept', async () => {
+  const { alice, bob, conversation } = await pair(node.url)
+  const group = await alice.group([bob])
+  for (const id of [conversation, group]) await alice.send(id, 'hello')
+  await node.recorder.waitFor(bob, 2)
+  const kept = async () => {
+    const rows = await push.database.sql<{ about: string }[]>`
+      SELECT about FROM pushes WHERE user_id = ${bob.id} AND due_at IS NULL ORDER BY about = ${group}`
+    return rows.map(({ about }) => about)
+  }
+  await until('both to be settled', async () => (await kept()).length === 2)
+  await bob.call('DELETE', `/v1/conversations/${group}/members/${bob.id}`)
+  using housekeeping = new Housekeeping(push.database, 30, () => {})
+  await housekeeping.run()
+  expect(await kept()).toEqual([conversation])
 })
 
 describe('nobody is rung', () => {

@@ -76,6 +76,9 @@ export class Housekeeping implements Disposable {
       await tx`DELETE FROM revocations WHERE revoked_at < now() - interval '30 days'`
       // Nobody looks for whom to wake as far back as that.
       await tx`DELETE FROM pushes WHERE is_announcement AND due_at IS NULL AND begun_at < now() - interval '7 days'`
+      await tx`
+        DELETE FROM pushes p WHERE NOT p.is_announcement AND p.due_at IS NULL AND NOT EXISTS (
+          SELECT 1 FROM members m WHERE m.conversation_id = p.about AND m.user_id = p.user_id)`
       await tx`DELETE FROM active_users WHERE day < (now() AT TIME ZONE 'UTC')::date - 1`
     })
   }
