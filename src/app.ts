@@ -86,7 +86,7 @@ export async function start(config: Config, overrides: Overrides = {}): Promise<
   const log = overrides.log ?? pino({ level: config.logLevel })
   await using stack = new AsyncDisposableStack()
   const database = stack.use(new Database(overrides.database ?? (await locateDatabase(config, log, stack))))
-  await prepare(database)
+  await prepare(database, log)
   const services = await assemble(config, database, log, overrides, stack)
   const site = await buildSite(services)
   const server = new GatewayServer(services, site)
@@ -103,9 +103,11 @@ export async function start(config: Config, overrides: Overrides = {}): Promise<
   return { url, drain, [Symbol.asyncDispose]: () => drain(true) }
 }
 
-async function prepare(database: Database): Promise<void> {
+async function prepare(database: Database, log: Logger): Promise<void> {
+  const onWait = (migration: string) =>
+    log.warn(`The migration ${migration} waits until nobody holds its tables, as a dump does`)
   try {
-    await migrate(database)
+    await migrate(database, onWait)
   } catch (error) {
     if (error instanceof StartError) throw error
     const reason = error instanceof Error ? error.message || String(error) : String(error)

@@ -1,18 +1,21 @@
-import { readFile } from 'node:fs/promises'
+import { readdir, readFile } from 'node:fs/promises'
 import { expect, test } from 'vitest'
 import type { Conversation, Message } from '../src/protocol/types.ts'
 import { Database } from '../src/store/database.ts'
+import { migrate } from '../src/store/migrate.ts'
 import { startGateway } from './support/gateway.ts'
+import { HeldTransaction, waitingBackends } from './support/held-transaction.ts'
 import { Person } from './support/person.ts'
 import { startPostgres } from './support/postgres.ts'
+import { until } from './support/wait.ts'
 
 const MIGRATIONS = new URL('../src/store/migrations/', import.meta.url)
 const RELEASED = ['0001-core.sql', '0002-functions.sql', '0003-epoch-guard.sql']
 
-/** The database as version 0.2.0 made it. */
-async function makeAsReleased(database: Database): Promise<void> {
+/** The database as version 0.2.0 made it, unless others are named. */
+async function makeAsReleased(database: Database, names = RELEASED): Promise<void> {
   await database.sql`CREATE TABLE migrations (name text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())`
-  for (const name of RELEASED) {
+  for (const name of names) {
     await database.sql.unsafe(await readFile(new URL(name, MIGRATIONS), 'utf8'))
     await database.sql`INSERT INTO migrations (name) VALUES (${name})`
   }
@@ -58,4 +61,27 @@ test('what 0.2.0 left is there after the start: messages, counts, what was hidde
   )
   expect((await one.send(chat, 'goes on')).body.seq).toBe(5)
   expect((await one.call<Message>('GET', `/v1/conversations/${chat}/messages/5`)).body.text).toBe('goes on')
+})
+
+test('behind a dump that is being made a migration waits in turns: those who serve go on', async () => {
+  await using postgres = await startPostgres()
+  await using database = new Database({ url: postgres.url })
+  const names = (await readdir(MIGRATIONS)).sort()
+  await makeAsReleased(
+    database,
+    names.filter((name) => name < '0009'),
+  )
+  await using dump = new HeldTransaction(postgres.url, (tx) => tx`SELECT 1 FROM devices`)
+  await dump.held
+  const waited: string[] = []
+  const migrated = migrate(database, (name) => waited.push(name))
+  await until('it to be in the way', async () => (await waitingBackends(database.sql)) > 0)
+  // Cancelled after 5 s, were it in the row behind the migration.
+  await database.sql`UPDATE devices SET last_seen_at = now()`
+  await until('it to say what it waits for', () => waited.length > 0)
+  await dump.commit()
+  await migrated
+  expect(waited).toEqual(['0010-pushes.sql'])
+  const applied = await database.sql`SELECT name FROM migrations`
+  expect(applied.map((row) => row.name).sort()).toEqual(names)
 })
