@@ -13,6 +13,8 @@ const SLOW_MS = 2_000
 const MAX_FAILURES = 5
 const FIRST_PAUSE_MS = 1_000
 const MAX_PAUSE_MS = 60_000
+/** The one that goes ahead may take so long. */
+const PROBE_MS = 10_000
 /** Spreads those who were turned away. */
 const SPREAD_MS = 3_000
 const MAX_KNOWN = 10_000
@@ -56,6 +58,7 @@ class Service {
   /** What began before fails together with one that was counted. */
   #countsFrom = 0
   #pausedUntil = 0
+  #lastPauseMs = 0
   #probe: symbol | undefined
 
   get isIdle(): boolean {
@@ -75,7 +78,7 @@ class Service {
   #closedMs(): number | undefined {
     const pausedMs = this.#pausedUntil - performance.now()
     if (pausedMs > 0) return pausedMs
-    return this.#probe ? FIRST_PAUSE_MS : undefined
+    return this.#probe ? Math.min(this.#lastPauseMs, PROBE_MS) : undefined
   }
 
   #place(endpoint: string): Place {
@@ -111,8 +114,9 @@ class Service {
     const isPause = this.#failures >= MAX_FAILURES
     if (isPause || this.#failures === 1) this.#countsFrom = now
     if (!isPause) return
-    const pause = Math.max(FIRST_PAUSE_MS * 2 ** (this.#failures - MAX_FAILURES), afterMs)
-    this.#pausedUntil = Math.max(this.#pausedUntil, now + Math.min(pause, MAX_PAUSE_MS))
+    const pauseMs = Math.max(FIRST_PAUSE_MS * 2 ** (this.#failures - MAX_FAILURES), afterMs)
+    this.#lastPauseMs = Math.min(pauseMs, MAX_PAUSE_MS)
+    this.#pausedUntil = now + this.#lastPauseMs
   }
 
   /** False if none became free in time, or it is not to be expected. */
