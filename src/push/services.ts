@@ -90,6 +90,7 @@ class Service {
       succeeded: () => {
         this.#failing.delete(endpoint)
         this.#failures = 0
+        this.#probe = undefined
       },
       failed: (afterMs) => {
         if (began >= this.#countsFrom && !this.#failing.has(endpoint)) this.#count(endpoint, afterMs)
