@@ -95,18 +95,20 @@ test('what a push service refuses for now comes again, not before it asks for th
   expect((third?.at ?? 0) - (second?.at ?? 0)).toBeGreaterThan(1_000)
 })
 
-test.each(['0', 'Sat, 21 Nov 2020 08:00:00 GMT'])(
-  'a push service that says to come again at once (%s) is not rushed',
-  async (at) => {
-    await using service = await PushService.start()
-    const { alice, browser, conversation } = await pair(service)
-    browser.always = answer(503, { 'Retry-After': at })
-    await alice.send(conversation, 'hello')
+test('a push service that says to come again at once, or in the past, is not rushed', async () => {
+  await using service = await PushService.start()
+  const pairs = await Promise.all([pair(service), pair(service)])
+  for (const [index, at] of ['0', 'Sat, 21 Nov 2020 08:00:00 GMT'].entries()) {
+    const one = pairs[index]
+    if (one) one.browser.always = answer(503, { 'Retry-After': at })
+    await one?.alice.send(one.conversation, 'hello')
+  }
+  for (const { browser } of pairs) {
     const [first, second, third] = await arrived(browser, 3)
     expect((second?.at ?? 0) - (first?.at ?? 0)).toBeGreaterThan(400)
     expect((third?.at ?? 0) - (second?.at ?? 0)).toBeGreaterThan(1_000)
-  },
-)
+  }
+})
 
 test('a single failure of each of many at one push service silences it for nobody', async () => {
   await using service = await PushService.start()
