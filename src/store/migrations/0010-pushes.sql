@@ -96,6 +96,13 @@ BEGIN
    ORDER BY g.n;
 END $$;
 
+-- Whether a message that comes now rings again: the ones before were read, or none of the devices rung for them is subscribed any more.
+CREATE FUNCTION is_episode_over(p pushes) RETURNS boolean LANGUAGE sql STABLE AS $$
+  SELECT EXISTS (SELECT 1 FROM members m WHERE m.conversation_id = p.about AND m.user_id = p.user_id AND m.read_seq >= p.seq)
+      OR p.rung <> '{}'
+         AND NOT EXISTS (SELECT 1 FROM push_subscriptions s WHERE s.user_id = p.user_id AND s.device_id = ANY (p.rung))
+$$;
+
 -- Makes pushes due, `p_due_ms` from now: one for each unread episode. Returns whose, and after how many ms.
 CREATE FUNCTION plan_pushes(
   p_users text[], p_abouts uuid[], p_announcements boolean[], p_from_seqs bigint[], p_seqs bigint[], p_inbox_ids bigint[], p_due_ms bigint[])
@@ -111,18 +118,20 @@ BEGIN
    WHERE EXISTS (SELECT 1 FROM push_subscriptions s WHERE s.user_id = g.user_id)
    ORDER BY g.user_id, g.about
   ON CONFLICT (user_id, about) DO UPDATE SET
-    -- Still to be rung: one more message of the same episode. Else the one before is over.
-    from_seq = CASE WHEN p.due_at IS NULL OR p.withdrawing THEN excluded.from_seq ELSE p.from_seq END,
-    seq = CASE WHEN p.due_at IS NULL OR p.withdrawing THEN excluded.seq ELSE greatest(p.seq, excluded.seq) END,
-    inbox_id = CASE WHEN p.due_at IS NULL OR p.withdrawing THEN excluded.inbox_id ELSE greatest(p.inbox_id, excluded.inbox_id) END,
-    due_at = CASE WHEN p.due_at IS NULL OR p.withdrawing THEN excluded.due_at ELSE p.due_at END,
-    tries = CASE WHEN p.due_at IS NULL OR p.withdrawing THEN '{}' ELSE p.tries END,
-    begun_at = CASE WHEN p.due_at IS NULL OR p.withdrawing THEN excluded.begun_at ELSE p.begun_at END,
-    rung = CASE WHEN p.due_at IS NULL OR p.withdrawing THEN '{}' ELSE p.rung END,
-    refused = CASE WHEN p.due_at IS NULL OR p.withdrawing THEN '{}' ELSE p.refused END,
-    withdrawing = false
-  WHERE NOT p.is_announcement AND (p.due_at IS NOT NULL OR excluded.seq > p.seq AND p.seq <= (
-    SELECT m.read_seq FROM members m WHERE m.conversation_id = p.about AND m.user_id = p.user_id))
+    -- Still to be rung: one more message of the same episode, as old as the newest. Else the one before is over; devices
+    -- that are to be tried again later still are.
+    (from_seq, seq, inbox_id, due_at, tries, begun_at, rung, refused, withdrawing) = (
+      SELECT CASE WHEN a.is_anew THEN excluded.from_seq ELSE p.from_seq END,
+             CASE WHEN a.is_anew THEN excluded.seq WHEN p.rung = '{}' THEN greatest(p.seq, excluded.seq) ELSE p.seq END,
+             CASE WHEN a.is_anew THEN excluded.inbox_id ELSE greatest(p.inbox_id, excluded.inbox_id) END,
+             CASE WHEN a.is_anew THEN excluded.due_at ELSE p.due_at END,
+             CASE WHEN p.due_at IS NULL OR p.withdrawing THEN '{}' ELSE p.tries END,
+             CASE WHEN a.is_anew OR excluded.inbox_id > p.inbox_id THEN excluded.begun_at ELSE p.begun_at END,
+             CASE WHEN a.is_anew THEN '{}' ELSE p.rung END,
+             CASE WHEN a.is_anew THEN '{}' ELSE p.refused END,
+             false
+        FROM (SELECT p.due_at IS NULL OR p.withdrawing OR excluded.seq > p.seq AND is_episode_over(p) AS is_anew) a)
+  WHERE NOT p.is_announcement AND (p.due_at IS NOT NULL OR excluded.seq > p.seq AND is_episode_over(p))
   RETURNING p.user_id, greatest(extract(epoch FROM p.due_at - clock_timestamp()) * 1000, 0)::float8;
 END $$;
 
@@ -156,27 +165,35 @@ BEGIN
 END $$;
 
 -- What was read meanwhile: notifications that can be taken back are to be, once they were shown for `p_shown`; all else is
--- over. Returns whose turn that makes it, and after how many ms.
+-- over. What some device is still to be rung for is due now, so that a turn ends it. Returns whose turn that makes it, and
+-- after how many ms.
 CREATE FUNCTION withdraw_pushes(p_users text[], p_abouts uuid[], p_shown interval) RETURNS TABLE (user_id text, due_ms float8)
 LANGUAGE plpgsql VOLATILE SET enable_seqscan = off AS $$
 #variable_conflict use_column
 BEGIN
   RETURN QUERY
   WITH over AS (
-    SELECT p.user_id, p.about, EXISTS (
+    SELECT p.user_id, p.about, p.due_at IS NOT NULL AS is_due, EXISTS (
              SELECT 1 FROM push_subscriptions s JOIN devices d ON d.user_id = s.user_id AND d.id = s.device_id
               WHERE s.user_id = p.user_id AND s.device_id = ANY (p.rung) AND withdrawals_left(s, d) > 0) AS can_withdraw
       FROM unnest(p_users, p_abouts) AS g (user_id, about)
       JOIN pushes p ON p.user_id = g.user_id AND p.about = g.about
       JOIN members m ON m.conversation_id = p.about AND m.user_id = p.user_id
-     WHERE p.due_at IS NULL AND m.read_seq >= p.seq
+     WHERE NOT p.withdrawing AND m.read_seq >= p.seq
      ORDER BY p.user_id, p.about FOR NO KEY UPDATE OF p),
   gone AS (
-    DELETE FROM pushes p USING over o WHERE NOT o.can_withdraw AND p.user_id = o.user_id AND p.about = o.about)
-  UPDATE pushes p SET withdrawing = true, due_at = greatest(clock_timestamp(), p.rung_at + p_shown), begun_at = clock_timestamp(),
-         refused = '{}', tries = '{}'
-    FROM over o WHERE o.can_withdraw AND p.user_id = o.user_id AND p.about = o.about
-  RETURNING p.user_id, greatest(extract(epoch FROM p.due_at - clock_timestamp()) * 1000, 0)::float8;
+    DELETE FROM pushes p USING over o WHERE NOT o.is_due AND NOT o.can_withdraw AND p.user_id = o.user_id AND p.about = o.about),
+  ending AS (
+    UPDATE pushes p SET due_at = least(p.due_at, clock_timestamp())
+      FROM over o WHERE o.is_due AND p.user_id = o.user_id AND p.about = o.about
+    RETURNING p.user_id, p.due_at),
+  withdrawn AS (
+    UPDATE pushes p SET withdrawing = true, due_at = greatest(clock_timestamp(), p.rung_at + p_shown), begun_at = clock_timestamp(),
+           refused = '{}', tries = '{}'
+      FROM over o WHERE NOT o.is_due AND o.can_withdraw AND p.user_id = o.user_id AND p.about = o.about
+    RETURNING p.user_id, p.due_at)
+  SELECT d.user_id, greatest(extract(epoch FROM d.due_at - clock_timestamp()) * 1000, 0)::float8
+    FROM (SELECT * FROM ending UNION ALL SELECT * FROM withdrawn) d;
 END $$;
 
 -- Writes down what became of turns: a JSON list of {user_id, about, withdrawing, planned_seq, outcome 'rung' | 'over' | 'later',
@@ -199,12 +216,22 @@ BEGIN
   DELETE FROM pushes p
    USING jsonb_to_recordset(p_outcomes) AS o (user_id text, about uuid, withdrawing boolean, planned_seq bigint, outcome text)
    WHERE o.outcome = 'over' AND p.user_id = o.user_id AND p.about = o.about AND p.withdrawing = o.withdrawing AND p.seq = o.planned_seq;
-  UPDATE pushes p SET tries = p.tries || o.tries, due_at = clock_timestamp() + o.due_ms * interval '1 millisecond',
-         rung = p.rung || o.rung, refused = p.refused || o.refused,
-         rung_at = CASE WHEN o.rung = '{}' THEN p.rung_at ELSE clock_timestamp() END
-    FROM jsonb_to_recordset(p_outcomes) AS o (
-           user_id text, about uuid, withdrawing boolean, outcome text, tries jsonb, due_ms bigint, rung text[], refused text[])
-   WHERE o.outcome = 'later' AND p.user_id = o.user_id AND p.about = o.about AND p.withdrawing = o.withdrawing;
+  -- What was read while some were rung is over for those, and what came since rings anew.
+  UPDATE pushes p SET tries = p.tries || d.tries,
+         due_at = CASE WHEN d.is_read OR p.seq > d.planned_seq THEN clock_timestamp()
+                       ELSE clock_timestamp() + d.due_ms * interval '1 millisecond' END,
+         from_seq = CASE WHEN d.is_anew THEN d.seq + 1 ELSE p.from_seq END,
+         seq = CASE WHEN NOT d.is_anew AND d.rung <> '{}' THEN d.seq ELSE p.seq END,
+         rung = CASE WHEN d.is_anew THEN '{}' ELSE p.rung || d.rung END,
+         refused = CASE WHEN d.is_anew THEN '{}' ELSE p.refused || d.refused END,
+         rung_at = CASE WHEN d.rung = '{}' THEN p.rung_at ELSE clock_timestamp() END
+    FROM (SELECT o.*, coalesce(m.read_seq >= o.seq, false) AS is_read, coalesce(q.seq > o.seq AND m.read_seq >= o.seq, false) AS is_anew
+            FROM jsonb_to_recordset(p_outcomes) AS o (user_id text, about uuid, withdrawing boolean, planned_seq bigint, outcome text,
+                   seq bigint, tries jsonb, due_ms bigint, rung text[], refused text[])
+            JOIN pushes q ON q.user_id = o.user_id AND q.about = o.about AND q.withdrawing = o.withdrawing
+            LEFT JOIN members m ON m.conversation_id = o.about AND m.user_id = o.user_id AND NOT o.withdrawing
+           WHERE o.outcome = 'later') d
+   WHERE p.user_id = d.user_id AND p.about = d.about;
   -- What came while it was being sent is of the same episode, unless that was read in between.
   WITH done AS (
     UPDATE pushes p SET refused = '{}', tries = '{}',
