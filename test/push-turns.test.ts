@@ -53,6 +53,19 @@ async function twoDevices({ silent = false } = {}) {
   return { alice, bob, tablet, conversation, onPhone, onTablet, isTablet, row }
 }
 
+/** Bob is rung for two messages in one turn; the first is under way. */
+async function oneAndTwo() {
+  const { alice, bob, conversation } = await push.pair(gateway.url)
+  const group = await alice.group([bob])
+  const messages = [
+    { conversation_id: conversation, text: 'one', client_id: 'one' },
+    { conversation_id: group, text: 'two', client_id: 'two' },
+  ]
+  await alice.call('POST', '/v1/messages', { messages })
+  await recorder.waitFor(bob)
+  return { bob, group }
+}
+
 describe('while a device is to be tried again later', () => {
   test('the next episode rings the others', async () => {
     const { alice, bob, conversation, onPhone, isTablet, row } = await twoDevices()
@@ -143,4 +156,53 @@ test('a browser that subscribes after the one that was rung has gone is rung by 
   const [, second] = await recorder.waitFor(bob, 2, 5_000)
   expect(second?.target.device_id).toBe(browser.session.device_id)
   expect(second?.payload.preview).toBe('two')
+})
+
+describe('a device whose push service does not answer', () => {
+  const untilFree = async (hold: { isHeld: boolean }, signal: AbortSignal) => {
+    await until('the answer', () => !hold.isHeld || signal.aborted, 20_000)
+    return accepted
+  }
+
+  test('holds up nothing that becomes due for the others meanwhile, and gets it in order', async () => {
+    const { alice, bob, conversation, onPhone, onTablet, isTablet } = await twoDevices()
+    const hold = { isHeld: true }
+    recorder.answer = (sent, signal) => (isTablet(sent) ? untilFree(hold, signal) : accepted)
+    const group = await alice.group([bob])
+    await alice.send(conversation, 'one')
+    await onTablet(1)
+    await alice.send(group, 'two')
+    expect(previews(await onPhone(2))).toEqual(['one', 'two'])
+    expect(await onTablet(1)).toHaveLength(1)
+    hold.isHeld = false
+    expect(previews(await onTablet(2))).toEqual(['one', 'two'])
+    await until('both to be written', async () => {
+      const rows = await push.database.sql`SELECT 1 FROM pushes WHERE user_id = ${bob.id} AND due_at IS NULL`
+      return rows.length === 2
+    })
+    expect(recorder.to(bob)).toHaveLength(4)
+  })
+
+  test('is sent nothing any more that was read, or once it has unsubscribed, in the meantime', async () => {
+    const hold = { isHeld: true }
+    recorder.answer = (_, signal) => untilFree(hold, signal)
+    const [reader, leaver] = [await oneAndTwo(), await oneAndTwo()]
+    await read(reader.bob, reader.group, 1)
+    await push.unsubscribe(leaver.bob)
+    const ids = [reader.bob.id, leaver.bob.id]
+    await until('the second of each to be given up', async () => {
+      const rows = await push.database.sql`SELECT 1 FROM pushes WHERE user_id = ANY (${ids})`
+      return rows.length === 2
+    })
+    hold.isHeld = false
+    await push.marker({ url: gateway.url, recorder })
+    for (const { bob } of [reader, leaver]) expect(previews(recorder.to(bob))).toEqual(['one'])
+  })
+})
+
+test('what is behind a push that is to be tried again is not sent before it', async () => {
+  let failures = 2
+  recorder.answer = () => (failures-- > 0 ? retry(500) : accepted)
+  const { bob } = await oneAndTwo()
+  expect(previews(await recorder.waitFor(bob, 4))).toEqual(['one', 'one', 'one', 'two'])
 })

@@ -1,4 +1,5 @@
 import type { DuePush, PushView, Tries } from '../store/pushes.ts'
+import { Line } from './line.ts'
 import type { PushMetrics } from './metrics.ts'
 import { optionsOf, payloadOf, shorten } from './payload.ts'
 import type { PushOutcome, PushTarget, SendPush } from './push.ts'
@@ -9,6 +10,9 @@ export type Delivery = { push: DuePush; view: PushView }
 
 /** Devices whose push service took it, those where it is of no use to try again, and those to be tried again. */
 export type Delivered = { rung: string[]; refused: string[]; tries: Tries }
+
+/** What was looked up may be taken for true until then (monotonic). `lines`: the devices of the person, by their ids. */
+export type Look = { lines: Map<string, Line>; freshUntil: number; signal: AbortSignal }
 
 type Given = {
   send: SendPush
@@ -41,49 +45,58 @@ export class Deliveries {
     this.#given = given
   }
 
-  /** To each device one after the other, so that they arrive in order; a slow one does not hold up the others. */
-  async deliver(deliveries: readonly Delivery[], signal: AbortSignal): Promise<Delivered[]> {
-    const delivered = deliveries.map((): Delivered => ({ rung: [], refused: [], tries: {} }))
-    const devices = new Set(
-      deliveries.flatMap(({ push }) => targetsOf(push).map(({ device_id }) => device_id)),
-    )
-    const deliverTo = async (device: string) => {
-      for (const [index, delivery] of deliveries.entries()) {
-        const target = targetsOf(delivery.push).find(({ device_id }) => device_id === device)
-        const outcomes = delivered[index]
-        if (target && outcomes) await this.#deliverTo(target, delivery, outcomes, signal)
-      }
-    }
-    await Promise.all([...devices].map(deliverTo))
+  /**
+   * To all its devices at once; to each behind what was handed over before, so that pushes arrive in order. What cannot
+   * begin soon is put off: to be looked at again.
+   */
+  async deliver(delivery: Delivery, look: Look): Promise<Delivered> {
+    const delivered: Delivered = { rung: [], refused: [], tries: {} }
+    const { lines } = look
+    const toEach = targetsOf(delivery.push).map((target) => {
+      const line = lines.get(target.device_id) ?? new Line()
+      lines.set(target.device_id, line)
+      return this.#deliverTo(target, line, delivery, delivered, look)
+    })
+    await Promise.all(toEach)
     return delivered
   }
 
-  async #deliverTo(target: PushTarget, delivery: Delivery, delivered: Delivered, signal: AbortSignal) {
+  async #deliverTo(target: PushTarget, line: Line, delivery: Delivery, delivered: Delivered, look: Look) {
+    const { now } = this.#given
     const device = target.device_id
     const { attempts, at } = delivery.push.tries[device] ?? { attempts: 0, at: 0 }
-    const now = this.#given.now()
-    if (at > now + EARLY_MS) {
+    if (at > now() + EARLY_MS) {
       delivered.tries[device] = { attempts, at }
       return
     }
-    const result = await this.#try(target, delivery, attempts, signal)
+    const run = async () => {
+      // One before it is to be tried again: this one not before that.
+      if (line.heldUntil > now() + EARLY_MS) return undefined
+      const result = await this.#try(target, delivery, attempts, look)
+      if (result.type === 'again') line.heldUntil = now() + Math.ceil(result.ms)
+      return result
+    }
+    const result = (await line.next(run, look.freshUntil - performance.now())) ?? notTried(0)
     if (result.type === 'again') {
-      delivered.tries[device] = { attempts: attempts + Number(result.tried), at: now + Math.ceil(result.ms) }
+      const again = Math.max(line.heldUntil, now())
+      delivered.tries[device] = { attempts: attempts + Number(result.tried), at: again }
     } else delivered[result.type].push(device)
   }
 
-  async #try(target: PushTarget, delivery: Delivery, attempts: number, signal: AbortSignal): Promise<Result> {
+  async #try(target: PushTarget, delivery: Delivery, attempts: number, look: Look): Promise<Result> {
     const { services, metrics } = this.#given
-    const interrupted: Result = { type: 'again', ms: FIRST_AGAIN_MS, tried: false }
-    if (signal.aborted) return interrupted
+    const { freshUntil, signal } = look
+    if (signal.aborted) return notTried(FIRST_AGAIN_MS)
+    if (performance.now() > freshUntil) return notTried(0)
     const place = await services.enter(target.endpoint)
     if ('afterMs' in place) {
       metrics.deferred += 1
-      return { type: 'again', ms: place.afterMs, tried: false }
+      return notTried(place.afterMs)
     }
     using _ = place
+    if (performance.now() > freshUntil) return notTried(0)
     const outcome = await this.#send(target, delivery, signal)
-    if (outcome.type === 'retry' && signal.aborted) return interrupted
+    if (outcome.type === 'retry' && signal.aborted) return notTried(FIRST_AGAIN_MS)
     if (outcome.type === 'retry') place.failed(outcome.afterMs)
     else place.succeeded()
     return this.#judge(outcome, target, attempts)
@@ -138,6 +151,10 @@ export class Deliveries {
 function backoff(attempts: number, afterMs = 0): number {
   const ms = FIRST_AGAIN_MS * 2 ** Math.min(attempts, 12) * (0.75 + Math.random() / 2)
   return Math.min(Math.max(Math.min(ms, MAX_AGAIN_MS), afterMs), DAY_MS)
+}
+
+function notTried(ms: number): Result {
+  return { type: 'again', ms, tried: false }
 }
 
 /** Only who was rung needs their notification taken back, where the browser lets one do that unseen. */

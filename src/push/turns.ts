@@ -1,9 +1,10 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { DuePush, PushView, Settlement } from '../store/pushes.ts'
 import type { Due, Turn } from '../store/turn-queue.ts'
-import { judge } from './absence.ts'
-import type { Delivered, Delivery } from './deliveries.ts'
+import type { Delivered, Delivery, Look } from './deliveries.ts'
 import type { PushMetrics } from './metrics.ts'
+import { OpenTurn } from './open-turn.ts'
+import { afterSending, later, type Outcome, withoutSending } from './outcome.ts'
 
 /** Handed in: turns of people, of each one at a time in the whole deployment. */
 type TurnQueuePort = {
@@ -24,7 +25,7 @@ type Given = {
   queue: TurnQueuePort
   store: TurnStore
   epochOf(databaseEpoch: string, userId: string): string
-  deliveries: { deliver(deliveries: readonly Delivery[], signal: AbortSignal): Promise<Delivered[]> }
+  deliveries: { deliver(delivery: Delivery, look: Look): Promise<Delivered> }
   metrics: PushMetrics
   /** How long a turn may take, before the queue takes its node for dead. */
   turnMs: number
@@ -43,11 +44,17 @@ const LOOK_MS = 1_000
 const RETRY_MS = 1_000
 /** What is under way when the node goes away has so long to end. */
 const LAST_MS = 2_500
-const GIVE_UP_MS = 24 * 3_600_000
+/** What was looked up and has not begun by then may have been read, or its device may be gone: it is looked at again. */
+const FRESH_MS = 1_000
+/** After so long what has ended is written, and what has become due meanwhile goes past the slow ones. */
+const ROUND_MS = 1_250
+/** What failed for a reason of our own is looked at again after so long. */
+const FAILED_MS = 60_000
 
 /**
  * Takes turns and sends what is due, looking once more whether it still is. What became of them is written for all
- * that have ended meanwhile at once; should this node die before, it is sent again.
+ * that have ended meanwhile at once; should this node die before, it is sent again. A turn with a slow device goes on in
+ * rounds: so nobody else sends to that one, and what becomes due reaches the others.
  */
 export class Turns implements AsyncDisposable {
   readonly #given: Given
@@ -55,11 +62,14 @@ export class Turns implements AsyncDisposable {
   readonly #closing = new AbortController()
   readonly #ending = new AbortController()
   readonly #ended: Promise<void>
-  readonly #underWay = new Set<Promise<void>>()
+  readonly #open = new Set<OpenTurn>()
+  readonly #rounds = new Set<Promise<void>>()
   #waiting = new AbortController()
   #isWoken = false
   #isFull = false
-  #done: { turn: Turn; settlements: Settlement[] }[] = []
+  /** Turns whose round has ended, and those to be given another one. */
+  #done: OpenTurn[] = []
+  #continuing: OpenTurn[] = []
   #settling: Promise<void> | undefined
   #hasFailed = false
 
@@ -80,9 +90,12 @@ export class Turns implements AsyncDisposable {
     this.#waiting.abort()
     await this.#ended
     const timer = setTimeout(() => this.#ending.abort(), LAST_MS)
-    await Promise.allSettled(this.#underWay)
+    await Promise.all(this.#rounds)
+    await Promise.all([...this.#open].map((open) => open.ended()))
     clearTimeout(timer)
     await this.#settling
+    this.#done.push(...this.#continuing.splice(0))
+    await this.#settle()
   }
 
   async #run(): Promise<void> {
@@ -95,104 +108,84 @@ export class Turns implements AsyncDisposable {
 
   /** Takes as many turns as there is room for. True if there may be more. */
   async #take(): Promise<boolean> {
-    const room = Math.min(MAX_TURNS - this.#underWay.size, BATCH)
+    const continuing = this.#continuing.splice(0)
+    const room = Math.min(MAX_TURNS - this.#open.size, BATCH)
     this.#isFull = room < MIN_ROOM
-    if (this.#isFull) return false
     try {
-      const turns = await this.#given.queue.take(room)
-      if (turns.length > 0) await this.#begin(turns)
+      const turns = this.#isFull ? [] : await this.#given.queue.take(room)
+      continuing.push(...turns.map((turn) => this.#opened(turn)))
+      if (continuing.length > 0) await this.#begin(continuing)
       this.#hasFailed = false
       return turns.length > 0
     } catch (error) {
+      this.#continuing.push(...continuing)
       this.#tell(error)
       return false
     }
   }
 
-  async #begin(turns: readonly Turn[]): Promise<void> {
+  #opened(turn: Turn): OpenTurn {
+    const open = new OpenTurn(turn, this.#given.turnMs, this.#ending.signal)
+    this.#open.add(open)
+    return open
+  }
+
+  /** A round of each. */
+  async #begin(turns: readonly OpenTurn[]): Promise<void> {
     const { store } = this.#given
-    const pushes = await store.due(turns.map(({ user_id }) => user_id))
+    const beginning = turns.filter((open) => open.mayBegin)
+    const pushes = beginning.length > 0 ? await store.due(beginning.map(({ turn }) => turn.user_id)) : []
     const views = pushes.length > 0 ? await store.views(pushes) : []
     const due = pushes.flatMap((push, index) => {
       const view = views[index]
       return view ? [{ push, view }] : []
     })
     const byUser = Map.groupBy(due, ({ push }) => push.user_id)
-    for (const turn of turns) {
-      const run = this.#runTurn(turn, byUser.get(turn.user_id) ?? [])
-        .catch((error: unknown) => this.#tell(error))
-        .finally(() => {
-          this.#underWay.delete(run)
-          if (this.#isFull && MAX_TURNS - this.#underWay.size >= MIN_ROOM) this.wake()
+    const freshUntil = performance.now() + FRESH_MS
+    for (const open of turns) {
+      const round = this.#round(open, byUser.get(open.turn.user_id) ?? [], freshUntil)
+        .catch((error: unknown) => {
+          this.#tell(error)
+          this.#continuing.push(open)
         })
-      this.#underWay.add(run)
+        .finally(() => this.#rounds.delete(round))
+      this.#rounds.add(round)
     }
   }
 
-  async #runTurn(turn: Turn, due: readonly Delivery[]): Promise<void> {
-    const signal = AbortSignal.any([this.#ending.signal, AbortSignal.timeout(this.#given.turnMs)])
-    const settlements: Settlement[] = []
-    const deliveries: Delivery[] = []
-    for (const delivery of due) {
-      const settlement = this.#withoutSending(delivery)
-      if (settlement) settlements.push(settlement)
-      else deliveries.push(delivery)
+  async #round(open: OpenTurn, due: readonly Delivery[], freshUntil: number): Promise<void> {
+    const { lines, signal } = open
+    for (const delivery of due.filter((one) => !open.isUnsettled(one))) {
+      const outcome = withoutSending(delivery, this.#given)
+      if (outcome) open.outcomes.push(outcome)
+      else open.add(delivery, this.#deliver(delivery, { lines, signal, freshUntil }))
     }
-    const delivered = await this.#given.deliveries.deliver(deliveries, signal)
-    for (const [index, delivery] of deliveries.entries()) {
-      const outcome = delivered[index]
-      if (outcome) settlements.push(this.#settlementOf(delivery, outcome))
-    }
-    this.#done.push({ turn, settlements })
+    await open.quiet(ROUND_MS)
+    this.#done.push(open)
     this.#settling ??= this.#settle()
   }
 
-  /** What becomes of it if there is nothing to send, or not now. */
-  #withoutSending({ push, view }: Delivery): Settlement | undefined {
-    const nothing = { rung: [], refused: [], tries: {}, withdrawn: [] }
-    const over = () => settle({ push, view }, wasRung(push) ? 'rung' : 'over', nothing)
-    if (push.age_ms > GIVE_UP_MS) {
-      this.#given.metrics.abandoned += 1
-      return over()
+  async #deliver(delivery: Delivery, look: Look): Promise<Outcome> {
+    const { deliveries, now } = this.#given
+    try {
+      return afterSending(delivery, await deliveries.deliver(delivery, look))
+    } catch (error) {
+      this.#tell(error)
+      return later(delivery, now() + FAILED_MS)
     }
-    if (push.withdrawing) return undefined
-    // Read, muted, deleted, left …
-    if (view.seq === null) return over()
-    const epoch = this.#given.epochOf(view.database_epoch, push.user_id)
-    const absence = judge({ inbox_id: push.inbox_id, epoch }, view.devices)
-    if (absence.type === 'away') return undefined
-    return absence.type === 'received'
-      ? over()
-      : settle({ push, view }, 'later', nothing, Math.ceil(absence.ms))
-  }
-
-  #settlementOf(delivery: Delivery, { rung, refused, tries }: Delivered): Settlement {
-    const { push } = delivery
-    // What was taken back rings nowhere: that device is done with.
-    const delivered = push.withdrawing
-      ? { rung: [], refused: [...rung, ...refused], tries, withdrawn: rung }
-      : { rung, refused, tries, withdrawn: [] }
-    const times = Object.values(tries).map(({ at }) => at)
-    if (times.length > 0) {
-      return settle(delivery, 'later', delivered, Math.max(Math.min(...times) - this.#given.now(), 0))
-    }
-    return settle(delivery, delivered.rung.length > 0 || wasRung(push) ? 'rung' : 'over', delivered)
   }
 
   /** Like sends: what ends while a write is under way goes together into the next one. */
   async #settle(): Promise<void> {
-    const { store, queue } = this.#given
     while (this.#done.length > 0) {
       const done = this.#done.splice(0, BATCH)
       try {
-        const settlements = done.flatMap((one) => one.settlements)
-        if (settlements.length > 0) await store.settle(settlements)
-        const turns = done.map(({ turn }) => turn)
-        await queue.finish(turns)
-        // Behind the end of the turns: until then whoever made something due could give nobody another turn.
-        const dues = await store.dues(turns.map(({ user_id }) => user_id))
-        await queue.add(dues)
-        if (dues.some(({ due_ms }) => due_ms <= 0)) this.wake()
+        await this.#write(done)
+        const over = done.filter((open) => open.isOver)
+        await this.#finish(over.map(({ turn }) => turn))
+        for (const open of over) this.#open.delete(open)
+        this.#continuing.push(...done.filter((open) => this.#open.has(open)))
+        if (this.#isFull && MAX_TURNS - this.#open.size >= MIN_ROOM) this.wake()
       } catch (error) {
         this.#tell(error)
         this.#done.unshift(...done)
@@ -201,6 +194,26 @@ export class Turns implements AsyncDisposable {
       }
     }
     this.#settling = undefined
+  }
+
+  async #write(turns: readonly OpenTurn[]): Promise<void> {
+    const now = this.#given.now()
+    const written = turns.map((open) => ({ open, outcomes: [...open.outcomes] }))
+    const settlements = written.flatMap(({ outcomes }) =>
+      outcomes.map(({ at, ...rest }): Settlement => ({ ...rest, due_ms: Math.max(Math.ceil(at - now), 0) })),
+    )
+    if (settlements.length > 0) await this.#given.store.settle(settlements)
+    for (const { open, outcomes } of written) open.outcomes.splice(0, outcomes.length)
+  }
+
+  async #finish(turns: readonly Turn[]): Promise<void> {
+    if (turns.length === 0) return
+    const { queue, store } = this.#given
+    await queue.finish(turns)
+    // Behind the end of the turns: until then whoever made something due could give nobody another turn.
+    const dues = await store.dues(turns.map(({ user_id }) => user_id))
+    await queue.add(dues)
+    if (dues.some(({ due_ms }) => due_ms <= 0)) this.wake()
   }
 
   #tell(error: unknown): void {
@@ -212,29 +225,5 @@ export class Turns implements AsyncDisposable {
     this.#waiting = new AbortController()
     if (this.#closing.signal.aborted || this.#isWoken) return
     await pause(ms, undefined, { signal: this.#waiting.signal, ref: false }).catch(() => {})
-  }
-}
-
-/** Whether some device shows a notification of it. */
-function wasRung({ rung, withdrawing }: DuePush): boolean {
-  return rung.length > 0 && !withdrawing
-}
-
-function settle(
-  { push, view }: { push: DuePush; view: PushView },
-  outcome: Settlement['outcome'],
-  delivered: Delivered & { withdrawn: string[] },
-  due_ms = 0,
-): Settlement {
-  const { user_id, about, withdrawing, seq: planned_seq } = push
-  return {
-    user_id,
-    about,
-    withdrawing,
-    planned_seq,
-    outcome,
-    seq: view.seq ?? planned_seq,
-    ...delivered,
-    due_ms,
   }
 }

@@ -161,7 +161,9 @@ BEGIN
     FROM unnest(p_users) AS g (user_id)
    CROSS JOIN LATERAL (
      SELECT o.*, row_number() OVER (PARTITION BY o.withdrawing ORDER BY o.due_at, o.about) AS nth
-       FROM pushes o WHERE o.user_id = g.user_id AND o.due_at <= clock_timestamp() ORDER BY o.due_at, o.about LIMIT p_limit) p;
+       FROM pushes o WHERE o.user_id = g.user_id AND o.due_at <= clock_timestamp() ORDER BY o.due_at, o.about LIMIT p_limit) p
+    -- What was put off together is due together: in the order in which it came.
+   ORDER BY g.user_id, p.inbox_id;
 END $$;
 
 -- What was read meanwhile: notifications that can be taken back are to be, once they were shown for `p_shown`; all else is

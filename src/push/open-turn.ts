@@ -1,0 +1,60 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import type { Turn } from '../store/turn-queue.ts'
+import type { Delivery } from './deliveries.ts'
+import type { Line } from './line.ts'
+import type { Outcome } from './outcome.ts'
+
+/** Somebody's turn, and what is under way in it: a push until all its devices are done with it. */
+export class OpenTurn {
+  readonly turn: Turn
+  /** Gives up what is under way. */
+  readonly signal: AbortSignal
+  readonly lines = new Map<string, Line>()
+  /** Not written yet. */
+  readonly outcomes: Outcome[] = []
+  readonly #underWay = new Map<string, Promise<void>>()
+  readonly #lastRoundAt: number
+
+  /** It may take `ms`; in the second half of them nothing is begun any more. */
+  constructor(turn: Turn, ms: number, signal: AbortSignal) {
+    this.turn = turn
+    this.signal = AbortSignal.any([signal, AbortSignal.timeout(ms)])
+    this.#lastRoundAt = performance.now() + ms / 2
+  }
+
+  get mayBegin(): boolean {
+    return performance.now() < this.#lastRoundAt
+  }
+
+  /** Nothing is under way, and all is written. */
+  get isOver(): boolean {
+    return this.#underWay.size === 0 && this.outcomes.length === 0
+  }
+
+  /** Whether what became of it is not written yet: as it stands in the database it is not to be sent again. */
+  isUnsettled({ push: { about } }: Delivery): boolean {
+    return this.#underWay.has(about) || this.outcomes.some((outcome) => outcome.about === about)
+  }
+
+  /** It is under way until then; `ending` never rejects. */
+  add({ push: { about } }: Delivery, ending: Promise<Outcome>): void {
+    const end = ending.then((outcome) => {
+      this.outcomes.push(outcome)
+      this.#underWay.delete(about)
+    })
+    this.#underWay.set(about, end)
+  }
+
+  /** Resolves once nothing is under way, or after `ms`. */
+  async quiet(ms: number): Promise<void> {
+    const timer = new AbortController()
+    const late = pause(ms, undefined, { signal: timer.signal, ref: false }).catch(() => {})
+    await Promise.race([this.ended(), late])
+    timer.abort()
+  }
+
+  /** Resolves once nothing is under way. */
+  async ended(): Promise<void> {
+    await Promise.all(this.#underWay.values())
+  }
+}
