@@ -1,4 +1,3 @@
-import { setTimeout as pause } from 'node:timers/promises'
 import type { Turn } from '../store/turn-queue.ts'
 import type { Delivery } from './deliveries.ts'
 import type { Line } from './line.ts'
@@ -47,10 +46,10 @@ export class OpenTurn {
 
   /** Resolves once nothing is under way, or after `ms`. */
   async quiet(ms: number): Promise<void> {
-    const timer = new AbortController()
-    const late = pause(ms, undefined, { signal: timer.signal, ref: false }).catch(() => {})
+    const { promise: late, resolve } = Promise.withResolvers<void>()
+    const timer = setTimeout(resolve, ms)
     await Promise.race([this.ended(), late])
-    timer.abort()
+    clearTimeout(timer)
   }
 
   /** Resolves once nothing is under way. */
