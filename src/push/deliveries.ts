@@ -46,8 +46,8 @@ export class Deliveries {
   }
 
   /**
-   * To all its devices at once; to each behind what was handed over before, so that pushes arrive in order. What cannot
-   * begin soon is put off: to be looked at again.
+   * To all its devices at once; to each behind what was handed over before, so that pushes arrive in order. What could
+   * not begin soon, or would go before one that is to be tried again, is put off.
    */
   async deliver(delivery: Delivery, look: Look): Promise<Delivered> {
     const delivered: Delivered = { rung: [], refused: [], tries: {} }
@@ -69,17 +69,15 @@ export class Deliveries {
       delivered.tries[device] = { attempts, at }
       return
     }
-    const run = async () => {
+    const result = await line.next(async () => {
       // One before it is to be tried again: this one not before that.
-      if (line.heldUntil > now() + EARLY_MS) return undefined
+      if (line.heldUntil > now() + EARLY_MS) return notTried(0)
       const result = await this.#try(target, delivery, attempts, look)
       if (result.type === 'again') line.heldUntil = now() + Math.ceil(result.ms)
       return result
-    }
-    const result = (await line.next(run, look.freshUntil - performance.now())) ?? notTried(0)
+    })
     if (result.type === 'again') {
-      const again = Math.max(line.heldUntil, now())
-      delivered.tries[device] = { attempts: attempts + Number(result.tried), at: again }
+      delivered.tries[device] = { attempts: attempts + Number(result.tried), at: line.heldUntil }
     } else delivered[result.type].push(device)
   }
 

@@ -47,7 +47,7 @@ const LAST_MS = 2_500
 /** What was looked up and has not begun by then may have been read, or its device may be gone: it is looked at again. */
 const FRESH_MS = 1_000
 /** After so long what has ended is written, and what has become due meanwhile goes past the slow ones. */
-const ROUND_MS = 1_250
+const ROUND_MS = 1_000
 /** What failed for a reason of our own is looked at again after so long. */
 const FAILED_MS = 60_000
 
