@@ -96,7 +96,8 @@ BEGIN
    ORDER BY g.n;
 END $$;
 
--- Whether a message that comes now rings again: the ones before were read, or none of the devices rung for them is subscribed any more.
+-- Whether a message that comes now rings again: those before were read, or none of the devices rung for them is subscribed
+-- any more.
 CREATE FUNCTION is_episode_over(p pushes) RETURNS boolean LANGUAGE sql STABLE AS $$
   SELECT EXISTS (SELECT 1 FROM members m WHERE m.conversation_id = p.about AND m.user_id = p.user_id AND m.read_seq >= p.seq)
       OR p.rung <> '{}'
@@ -130,7 +131,8 @@ BEGIN
              CASE WHEN a.is_anew THEN '{}' ELSE p.rung END,
              CASE WHEN a.is_anew THEN '{}' ELSE p.refused END,
              false
-        FROM (SELECT p.due_at IS NULL OR p.withdrawing OR excluded.seq > p.seq AND is_episode_over(p) AS is_anew) a)
+        -- OFFSET 0: it is asked once, not for each column.
+        FROM (SELECT p.due_at IS NULL OR p.withdrawing OR excluded.seq > p.seq AND is_episode_over(p) AS is_anew OFFSET 0) a)
   WHERE NOT p.is_announcement AND (p.due_at IS NOT NULL OR excluded.seq > p.seq AND is_episode_over(p))
   RETURNING p.user_id, greatest(extract(epoch FROM p.due_at - clock_timestamp()) * 1000, 0)::float8;
 END $$;
