@@ -134,3 +134,10 @@ test('while Postgres is away the queue says so once', async () => {
   for (let n = 0; n < 4; n += 1) await queue.take(10).catch(() => {})
   expect(errors).toHaveLength(1)
 })
+
+test('nodes that start together over a new database make it once, and nobody is told of a race', async () => {
+  await using fresh = await startPostgres()
+  const databases = Array.from({ length: 4 }, () => new Database({ url: fresh.url }))
+  const queues = await Promise.all(databases.map((each) => TurnQueue.open(each, 45, fail)))
+  for (const each of [...queues, ...databases]) await each[Symbol.asyncDispose]()
+})

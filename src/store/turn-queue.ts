@@ -11,6 +11,8 @@ const RETRY_LIMIT = 10_000
 /** How often is looked for turns that were to be later. */
 const LATER_MS = 250
 const INSTALL_MS = 60_000
+/** Any constant: nodes that start together install one after the other. */
+const INSTALL_LOCK = 0x10_9a7f
 
 /** Somebody's turn, taken by this node. */
 export type Turn = { id: string; user_id: string }
@@ -41,6 +43,8 @@ export class TurnQueue implements AsyncDisposable {
   ): Promise<TurnQueue> {
     const installing = database.connect('longwave push installation', 1, { statement_timeout: INSTALL_MS })
     try {
+      // It makes its schema by itself, but not while another node does.
+      await installing`SELECT pg_advisory_lock(${INSTALL_LOCK})`
       const installer = bossOver(installing, onError)
       await installer.start()
       await installer.stop({ graceful: false, close: false })
