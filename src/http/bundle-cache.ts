@@ -13,7 +13,9 @@ const SOURCES = ['src/client/', 'src/web/', 'src/protocol/', 'src/http/bundle.ts
 export async function cached<T>(name: string, make: () => Promise<T>): Promise<T> {
   const file = new URL(`${name.replaceAll('/', '-')}.json`, CACHE)
   const hash = await hashOfSources()
-  const kept = await readFile(file, 'utf8').then(JSON.parse, () => undefined)
+  const kept = await readFile(file, 'utf8')
+    .then(JSON.parse)
+    .catch(() => undefined)
   if (kept?.hash === hash) return kept.made
   const made = await make()
   await keep(file, JSON.stringify({ hash, made })).catch(() => {})
