@@ -28,7 +28,7 @@ export class SendError extends Error {
   /** Of the problem, such as `not_found` or `blocked`; `discarded` if it was taken back, `closed` if it is left for the next time. */
   readonly code: string
 
-  constructor(status: number, code: string, reason: string) {
+  constructor(status: number, code: string, reason = code) {
     super(reason)
     this.name = 'SendError'
     this.status = status
@@ -117,7 +117,7 @@ export class Outbox {
   async discard(key: string): Promise<void> {
     const item = this.#items.get(key)
     if (!item) return
-    this.#waiters.get(key)?.reject(new SendError(0, 'discarded', 'discarded'))
+    this.#waiters.get(key)?.reject(new SendError(0, 'discarded'))
     this.#waiters.delete(key)
     this.hurry()
     await this.#drop(item)
@@ -204,7 +204,7 @@ export class Outbox {
 
 /** Whoever waits is told; the message stays stored, and is sent the next time. */
 function closed(): SendError {
-  return new SendError(0, 'closed', 'closed')
+  return new SendError(0, 'closed')
 }
 
 /** A box may answer 200 with JSON of its own. */

@@ -13,6 +13,7 @@ import {
   POLL_GAP_MS,
   POLL_PAUSE_MS,
   SAME_AGE_MS,
+  SHORTEST_CUT_MS,
   SHORTEST_WAIT_SECONDS,
   SLOWEST_RTT_MS,
 } from './timing.ts'
@@ -104,9 +105,12 @@ export function onPollFailure(draft: Draft, { fault, retryAfterMs, reason }: Fai
   state.owed = undefined
   const wasPatient = poll.wait >= SHORTEST_WAIT_SECONDS && fault !== 'busy' && fault !== 'auth'
   if (wasPatient && state.wait > 0) {
-    // What hung says nothing about when it died: half the wait is tried next.
-    state.pollCuts = [...state.pollCuts.slice(-2), fault === 'late' ? (poll.wait * 1_000) / 2 : age]
     state.hasUnconfirmedCut = true
+    // Nothing times out so soon: that was no cut of the wait.
+    const isOdd = fault === 'broken' && age < SHORTEST_CUT_MS
+    // What hung says nothing about when it died: half the wait is tried next.
+    if (!isOdd)
+      state.pollCuts = [...state.pollCuts.slice(-2), fault === 'late' ? (poll.wait * 1_000) / 2 : age]
   } else if (fault === 'late') state.rtt = Math.min(state.rtt * 2, SLOWEST_RTT_MS)
   if (!wasPatient) {
     state.hasUnconfirmedCut = false

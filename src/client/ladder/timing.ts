@@ -42,6 +42,8 @@ export const BRIDGE_WAIT_SECONDS = 2
 /** The longest wait of a long-poll, and the shortest that is worth one (seconds). */
 export const LONGEST_WAIT_SECONDS = 25
 export const SHORTEST_WAIT_SECONDS = 4
+/** A long-poll that breaks sooner was not cut for its wait. */
+export const SHORTEST_CUT_MS = 1_000
 /** Events that a poll asks for; fewer after answers that were cut, more again after whole ones. */
 export const MOST_EVENTS = 100
 /** Between two plain polls; twice and four times that when nothing happens, or nobody looks. */
