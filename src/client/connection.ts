@@ -3,7 +3,7 @@ import type { Failure, Input, Status } from './ladder/draft.ts'
 import type { Rung } from './ladder/rungs.ts'
 import { initialState, type State } from './ladder/state.ts'
 import { dueAt, step } from './ladder/step.ts'
-import { MINUTE_MS, NEVER } from './ladder/timing.ts'
+import { CATCH_UP_PAUSE_MS, MINUTE_MS, NEVER, RESET_PAUSE_MS } from './ladder/timing.ts'
 import type { Lag } from './lag.ts'
 import { pause } from './pause.ts'
 import type { Reading } from './reading.ts'
@@ -35,11 +35,6 @@ type OpenAttempt = {
   /** It greeted from another place than it was asked for. */
   isElsewhere?: true
 }
-
-/** What failed beside another tab is asked again no sooner. */
-const CATCH_UP_PAUSE_MS = 3_000
-/** Each reset within a minute waits for so much more. */
-const RESET_PAUSE_MS = 1_000
 
 /** One inbox, read by whatever gets through: the ladder's effects made real. */
 export class Connection {

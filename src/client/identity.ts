@@ -15,7 +15,7 @@ export async function whoIsCalling(
   if (known !== undefined) return known
   const patience = new Patience()
   for (let tries = 0; ; tries += 1) {
-    if (signal.aborted) throw new Error('closed')
+    if (signal.aborted) throw signal.reason
     const token = await requests.credentials.token().catch(() => undefined)
     const subject = token === undefined ? undefined : subjectOf(token)
     if (subject !== undefined) return subject

@@ -19,7 +19,7 @@ export class Lag {
   /** Of this time, in milliseconds: nothing can be said of what was stamped long ago but when it is live. */
   of(at: unknown): number {
     const offset = performance.now() - Date.parse(String(at))
-    if (Number.isNaN(offset)) return 0
+    if (!offset) return 0
     this.#quickest = Math.min(this.#quickest + CREEP_MS, offset)
     this.#last = offset - this.#quickest
     return this.#last

@@ -80,6 +80,11 @@ export const LONGEST_BACKOFF_MS = 8_000
 export const MANY_FAILURES = 8
 export const PACE_MS = 4_000
 
+/** What failed beside another tab, which reads for this one, is asked again no sooner. */
+export const CATCH_UP_PAUSE_MS = 3_000
+/** Each reset within a minute waits for so much more. */
+export const RESET_PAUSE_MS = 1_000
+
 /** A time that does not come. */
 export const NEVER = Number.POSITIVE_INFINITY
 
