@@ -5,13 +5,17 @@ import { fileURLToPath } from 'node:url'
 import { pino } from 'pino'
 import { startEmbeddedPostgres } from '../../src/store/embedded/index.ts'
 
+/** Of half a dozen nodes. */
+const CONNECTIONS = 160
+
 /** A real Postgres of a suite's own, gone when disposed of. */
 export type TestPostgres = AsyncDisposable & { url: string; dataDir: string }
 
 export async function startPostgres(): Promise<TestPostgres> {
   const dataDir = await mkdtemp(join(tmpdir(), 'longwave test '))
   await chmod(dataDir, 0o755) // else root's Postgres cannot enter, lives elsewhere, and outlasts the suite
-  const { url, stop } = await startEmbeddedPostgres({ dataDir, log: pino({ level: 'silent' }) })
+  const log = pino({ level: 'silent' })
+  const { url, stop } = await startEmbeddedPostgres({ dataDir, log, connections: CONNECTIONS })
   return {
     url,
     dataDir,
