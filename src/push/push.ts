@@ -1,17 +1,7 @@
 import type { PushPayload } from '../protocol/push-payload.ts'
+import type { PushTarget } from '../store/pushes.ts'
 
-export type { PushPayload }
-
-/** A browser that wants to be woken: its `PushSubscription`, and whose it is. The endpoint is a secret. */
-export type PushTarget = {
-  user_id: string
-  device_id: string
-  endpoint: string
-  p256dh: string
-  auth: string
-  /** Whether this browser allows a push that shows nothing. */
-  silent: boolean
-}
+export type { PushPayload, PushTarget }
 
 /** What became of one push at its push service. */
 export type PushOutcome =

@@ -12,13 +12,14 @@ export type Candidate = {
   inbox_id: number
 }
 
-/** A browser's subscription, as push/ takes it. */
-type SubscriptionRecord = {
+/** A browser that wants to be woken: its `PushSubscription`, and whose it is. The endpoint is a secret. */
+export type PushTarget = {
   user_id: string
   device_id: string
   endpoint: string
   p256dh: string
   auth: string
+  /** Whether this browser allows a push that shows nothing. */
   silent: boolean
 }
 
@@ -57,7 +58,7 @@ export type DuePush = Candidate & {
   refused: string[]
   /** The others, by device. */
   tries: Tries
-  targets: SubscriptionRecord[]
+  targets: PushTarget[]
 }
 
 /** What became of it. 'over': there is nothing to ring for. */
@@ -168,7 +169,7 @@ export class PushStore {
   }
 
   /** The subscription has ended, unless the browser made another one meanwhile. */
-  async unsubscribe({ user_id, device_id, endpoint }: SubscriptionRecord): Promise<void> {
+  async unsubscribe({ user_id, device_id, endpoint }: PushTarget): Promise<void> {
     await this.#sql`
       DELETE FROM push_subscriptions WHERE user_id = ${user_id} AND device_id = ${device_id} AND endpoint = ${endpoint}`
   }
