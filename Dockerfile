@@ -11,4 +11,4 @@ USER node
 ENV HOST=0.0.0.0 PORT=8080
 EXPOSE 8080
 # Node itself, no shell and no npm in front of it: SIGTERM has to reach it.
-CMD ["node", "--disable-warning=ExperimentalWarning", "--max-semi-space-size=8", "src/main.ts"]
+CMD ["node", "--disable-warning=ExperimentalWarning", "--max-semi-space-size=8", "--no-parallel-scavenge", "src/main.ts"]

@@ -138,22 +138,29 @@ async function assemble(
   const node = `${hostname()}-${process.pid}-${randomBytes(2).toString('hex')}`
   const delivery = stack.use(new Delivery(node, now))
   const nodes = stack.use(new Nodes(bus, { node, deployment }, () => delivery.load))
-  const push = await startPush({ database, node, now, log, config, overrides: overrides.push ?? {} }, stack)
   const tell: Announce = (announcement) => {
     bus.announce(announcement, nodes.others)
     push.take(announcement)
   }
   const announce = overrides.announce?.(tell) ?? tell
-  const inbox = new InboxReader(database)
-  const hub = stack.use(new Hub(bus, inbox, warn))
-  const leaseMs = overrides.leaseMs ?? LEASE_MS
-  const audience = new Audience((conversation) => readAudience(database.sql, conversation))
-  const pass = (passing: Passing) => bus.pass(passing, nodes.others)
   const committing = database.connect('longwave committer', 1, {
     lock_timeout: 500,
     statement_timeout: COMMIT_MS,
   })
   stack.defer(() => committing.end({ timeout: 2 }))
+  const committer = new Committer(committing, announce)
+  const push = await startPush(
+    {
+      ...{ database, node, now, log, config, sendsUnderWay: () => committer.underWay },
+      overrides: overrides.push ?? {},
+    },
+    stack,
+  )
+  const inbox = new InboxReader(database)
+  const hub = stack.use(new Hub(bus, inbox, warn))
+  const leaseMs = overrides.leaseMs ?? LEASE_MS
+  const audience = new Audience((conversation) => readAudience(database.sql, conversation))
+  const pass = (passing: Passing) => bus.pass(passing, nodes.others)
   const acknowledgements = new Acknowledgements(database, leaseMs)
   stack.defer(() => acknowledgements.close())
   const devices = new Devices(database, await sharedSecret(database, 'refresh token successor'))
@@ -162,7 +169,6 @@ async function assemble(
   await revocations.start()
   const search = stack.use(new Search(database, stack.use(new SearchIndexer(database, warn))))
   const origins = new Origins(config)
-  const committer = new Committer(committing, announce)
   const writer = new Writer(database, announce)
   const usage = stack.use(new Usage(database, () => committer.committed, warn))
   const provider =

@@ -1,10 +1,12 @@
 import type { Resolver } from 'node:dns/promises'
+import { availableParallelism } from 'node:os'
 import type { Logger } from 'pino'
 import type { Config } from './config.ts'
 import type { Announcement } from './protocol/event.ts'
 import { Deliveries } from './push/deliveries.ts'
 import { EndpointGuard } from './push/endpoint-guard.ts'
 import { newPushMetrics, type PushMetrics } from './push/metrics.ts'
+import { Pace } from './push/pace.ts'
 import { Planner } from './push/planner.ts'
 import type { SendPush } from './push/push.ts'
 import { Recovery } from './push/recovery.ts'
@@ -52,13 +54,15 @@ type Given = {
   node: string
   now: () => number
   config: Config
+  /** On this node, just now. */
+  sendsUnderWay: () => number
   overrides: PushOverrides
   log: Logger
 }
 
 /** Puts push together: who is away, their turns, what goes to the push services. Ends with `stack`. */
 export async function startPush(given: Given, stack: AsyncDisposableStack): Promise<Push> {
-  const { database, node, now, config, overrides, log } = given
+  const { database, node, now, config, sendsUnderWay, overrides, log } = given
   const { graceMs, previews } = config.push
   const { staleMs = STALE_MS, expireSeconds = EXPIRE_SECONDS, shownMs = SHOWN_MS } = overrides
   const onError = (error: unknown) => log.warn({ err: error }, 'push')
@@ -76,10 +80,11 @@ export async function startPush(given: Given, stack: AsyncDisposableStack): Prom
     ...{ services: new PushServices(), previews, metrics, now, onAlarm: alarms(log), onError },
     unsubscribe: (target) => store.unsubscribe(target).catch(onError),
   })
+  const pace = new Pace(sendsUnderWay, availableParallelism() / config.workers)
   const expireMs = expireSeconds * 1_000
   const turns = stack.use(
     new Turns({
-      ...{ queue, store, deliveries, epochOf: inboxEpoch, metrics, now, onError },
+      ...{ queue, store, deliveries, epochOf: inboxEpoch, metrics, pace, now, onError },
       turnMs: (expireMs * 2) / 3,
     }),
   )
@@ -88,7 +93,7 @@ export async function startPush(given: Given, stack: AsyncDisposableStack): Prom
     if (dues.some(({ due_ms }) => due_ms <= 0)) turns.wake()
   }
   const marks = new PushPlanners(database, node, staleMs)
-  const planner = new Planner({ store, epochOf: inboxEpoch, graceMs, metrics, onDue, onError })
+  const planner = new Planner({ store, epochOf: inboxEpoch, graceMs, metrics, pace, onDue, onError })
   const onOverdue = (userIds: readonly string[]) => onDue(userIds.map((user_id) => ({ user_id, due_ms: 0 })))
   stack.use(
     new Recovery({

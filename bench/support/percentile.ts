@@ -26,3 +26,8 @@ export class Durations {
 
 /** Milliseconds; nearest rank, not interpolated. */
 export type Percentiles = { p50: number; p99: number; max: number }
+
+/** The middle one; of an even number the lower of the two. */
+export function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[(values.length - 1) >> 1] ?? Number.NaN
+}

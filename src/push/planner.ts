@@ -30,6 +30,8 @@ type Given = {
   /** How long whoever is there has to receive something. */
   graceMs: number
   metrics: PushMetrics
+  /** How many times as long as usual is to be taken: 1 or more. */
+  pace: { slowness(): number }
   /** Whose turn it is, and when. */
   onDue(dues: readonly Due[]): Promise<void>
   onError(error: unknown): void
@@ -38,6 +40,10 @@ type Given = {
 const TICK_MS = 100
 const RETRY_MS = 500
 const BATCH = 500
+/** What was committed meanwhile waits no longer to be looked at. */
+const MAX_TICK_MS = 500
+/** Beside many sends, this much longer than a batch takes nothing is done behind it. */
+const MAX_REST = 3
 /** While nobody wants to be woken, no more is asked than whether that is still so, and so seldom. */
 const LOOK_MS = 1_000
 /** Beyond these, what is committed is left to be found again in the database. */
@@ -130,9 +136,12 @@ export class Planner implements AsyncDisposable {
   async #run(): Promise<void> {
     while (!this.#closing.signal.aborted) {
       const isDone = await this.#tick()
-      const ms = isDone ? TICK_MS : RETRY_MS
-      await pause(ms, undefined, { signal: this.#closing.signal, ref: false }).catch(() => {})
+      await this.#rest(isDone ? TICK_MS : RETRY_MS)
     }
+  }
+
+  async #rest(ms: number): Promise<void> {
+    if (ms > 0) await pause(ms, undefined, { signal: this.#closing.signal, ref: false }).catch(() => {})
   }
 
   async #tick(): Promise<boolean> {
@@ -141,7 +150,8 @@ export class Planner implements AsyncDisposable {
         await this.#sift()
         await this.#withdraw()
       }
-      for (let isFull = true; isFull && !this.#closing.signal.aborted; ) isFull = await this.#decide()
+      const until = performance.now() + MAX_TICK_MS
+      while ((await this.#decideSome()) && performance.now() < until && !this.#closing.signal.aborted);
       this.#hasFailed = false
       return true
     } catch (error) {
@@ -207,10 +217,19 @@ export class Planner implements AsyncDisposable {
     await this.#given.onDue(dues)
   }
 
-  /** Judges those whose time has come. True if there may be more. */
-  async #decide(): Promise<boolean> {
-    const batch = this.#waiting.takeDue(BATCH)
+  /** Judges those whose time has come, fewer at once and with rests where sends go first. True if there may be more. */
+  async #decideSome(): Promise<boolean> {
+    const slowness = this.#given.pace.slowness()
+    const count = Math.ceil(BATCH / slowness)
+    const batch = this.#waiting.takeDue(count)
     if (batch.length === 0) return false
+    const began = performance.now()
+    await this.#decide(batch)
+    await this.#rest((performance.now() - began) * Math.min(slowness - 1, MAX_REST))
+    return batch.length === count
+  }
+
+  async #decide(batch: readonly Waiting[]): Promise<void> {
     this.#deciding = Math.min(...batch.map(({ since }) => since))
     try {
       const views = await this.#given.store.views(batch)
@@ -225,7 +244,6 @@ export class Planner implements AsyncDisposable {
     } finally {
       this.#deciding = Number.POSITIVE_INFINITY
     }
-    return batch.length === BATCH
   }
 
   #judge(entry: Waiting, view: PushView | undefined): (Candidate & { due_ms: number })[] {

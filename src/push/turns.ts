@@ -27,6 +27,8 @@ type Given = {
   epochOf(databaseEpoch: string, userId: string): string
   deliveries: { deliver(delivery: Delivery, look: Look): Promise<Delivered> }
   metrics: PushMetrics
+  /** How many may begin now. */
+  pace: { room(): number; spend(count: number): void }
   /** How long a turn may take, before the queue takes its node for dead. */
   turnMs: number
   /** ms since 1970, the same on all nodes. */
@@ -41,6 +43,8 @@ const BATCH = 256
 const MIN_ROOM = 64
 /** How often is looked whose turn it is, where nobody says so. */
 const LOOK_MS = 1_000
+/** Where sends go first, how soon there may be room again. */
+const PACE_MS = 50
 const RETRY_MS = 1_000
 /** What is under way when the node goes away has so long to end. */
 const LAST_MS = 2_500
@@ -101,26 +105,30 @@ export class Turns implements AsyncDisposable {
   async #run(): Promise<void> {
     while (!this.#closing.signal.aborted) {
       this.#isWoken = false
-      const hasMore = await this.#take()
-      if (!hasMore) await this.#wait(LOOK_MS * (0.75 + Math.random() / 2))
+      const idleMs = await this.#take()
+      if (idleMs > 0) await this.#wait(idleMs)
     }
   }
 
-  /** Takes as many turns as there is room for. True if there may be more. */
-  async #take(): Promise<boolean> {
+  /** Takes as many turns as there is room for. Returns for how long there is nothing to do, as far as is known. */
+  async #take(): Promise<number> {
+    const { queue, pace } = this.#given
     const continuing = this.#continuing.splice(0)
     const room = Math.min(MAX_TURNS - this.#open.size, BATCH)
     this.#isFull = room < MIN_ROOM
+    const count = this.#isFull ? 0 : Math.min(room, pace.room())
     try {
-      const turns = this.#isFull ? [] : await this.#given.queue.take(room)
+      const turns = count > 0 ? await queue.take(count) : []
+      pace.spend(turns.length)
       continuing.push(...turns.map((turn) => this.#opened(turn)))
       if (continuing.length > 0) await this.#begin(continuing)
       this.#hasFailed = false
-      return turns.length > 0
+      if (turns.length > 0) return 0
+      return count > 0 || this.#isFull ? LOOK_MS * (0.75 + Math.random() / 2) : PACE_MS
     } catch (error) {
       this.#continuing.push(...continuing)
       this.#tell(error)
-      return false
+      return LOOK_MS
     }
   }
 

@@ -52,6 +52,7 @@ export class Committer {
   #queue: Pending[] = []
   #queuedBytes = 0
   #groupSince: number | undefined
+  #committing = 0
   /** Postgres did not answer the last group: until it does, sends are told so at once. */
   #isAway = false
   /** Inbox rows that a send to a conversation made last time: how full a group gets. */
@@ -68,6 +69,11 @@ export class Committer {
   /** Sends waiting for the group under way to end. */
   get queued(): number {
     return this.#queue.length
+  }
+
+  /** Those, and the ones in the group. */
+  get underWay(): number {
+    return this.#queue.length + this.#committing
   }
 
   /**
@@ -100,7 +106,10 @@ export class Committer {
     await Promise.resolve()
     while (this.#queue.length > 0) {
       this.#groupSince = performance.now()
-      const committed = await this.#commitGroup(this.#takeGroup())
+      const group = this.#takeGroup()
+      this.#committing = group.length
+      const committed = await this.#commitGroup(group)
+      this.#committing = 0
       // The next group is on its way to Postgres before the news of this one go out to a thousand readers.
       setImmediate(() => this.#settle(committed))
       if (this.#isAway) this.#refuseQueue()

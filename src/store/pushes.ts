@@ -141,9 +141,10 @@ export class PushStore {
       SELECT * FROM push_turns(${userIds as string[]}::text[], ${this.#key}, ${ROWS_PER_TURN})`
   }
 
+  /** Sends need not wait for the disk because of this: what a crash of Postgres takes is sent once more. */
   async settle(settlements: readonly Settlement[]): Promise<void> {
     await this.#sql`
-      SELECT settle_pushes(${JSON.stringify(settlements)}::text::jsonb, ${this.#shownSpan}::interval)`
+      SELECT set_config('synchronous_commit', 'off', true), settle_pushes(${JSON.stringify(settlements)}::text::jsonb, ${this.#shownSpan}::interval)`
   }
 
   /** Which of them have something due, and when. */

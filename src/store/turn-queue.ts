@@ -51,8 +51,12 @@ export class TurnQueue implements AsyncDisposable {
     } finally {
       await installing.end({ timeout: 2 })
     }
-    // Plans of a queue that was empty once would read all that was ever in it.
-    const sql = database.connect('longwave push queue', 1, { enable_seqscan: 'off' })
+    // Plans of a queue that was empty once would read all that was ever in it. What a crash of Postgres takes from a queue is
+    // found again: a turn that was given in what is overdue, one that was taken or over is taken once more.
+    const sql = database.connect('longwave push queue', 1, {
+      enable_seqscan: 'off',
+      synchronous_commit: 'off',
+    })
     const closing = new AbortController()
     // Its supervision may be under way when the connection ends.
     const boss = bossOver(sql, (error) => closing.signal.aborted || onError(error))

@@ -1,0 +1,54 @@
+/** Sends under way for each core up to which nobody waits for long; with twice as many, pushes take four times as long. */
+const CALM_SENDS = 8
+/** However many sends there are, pushes come to an end. */
+const MAX_SLOWNESS = 10
+/** Pushes a second of a core while it is calm. */
+const PER_CORE = 1_250
+/** So many at once are worth a query. */
+const MIN_AT_ONCE = 16
+/** What was not used for so long is lost. */
+const SAVED_MS = 250
+/** One moment says little: over so long the sends under way are averaged. */
+const AVERAGE_MS = 500
+
+/**
+ * How fast pushes go, so that ten thousand that are due at once do not slow down who sends: a node where many sends are under way
+ * has either many of them or is slow at them, and both are reasons to take its time.
+ */
+export class Pace {
+  readonly #sendsUnderWay: () => number
+  readonly #cores: number
+  #lookedAt = performance.now()
+  #average = 0
+  #roomAt = performance.now()
+  #room = 0
+
+  /** `cores`: of how many this node may take as its own. */
+  constructor(sendsUnderWay: () => number, cores: number) {
+    this.#sendsUnderWay = sendsUnderWay
+    this.#cores = cores
+  }
+
+  /** How many times as long as usual is to be taken: 1 to 10. */
+  slowness(): number {
+    const passed = performance.now() - this.#lookedAt
+    this.#lookedAt += passed
+    this.#average += (this.#sendsUnderWay() - this.#average) * Math.min(passed / AVERAGE_MS, 1)
+    const load = this.#average / (this.#cores * CALM_SENDS)
+    return Math.min(Math.max(load, 1) ** 2, MAX_SLOWNESS)
+  }
+
+  /** How many pushes may begin now; 0 until there is room for some. */
+  room(): number {
+    const passed = performance.now() - this.#roomAt
+    this.#roomAt += passed
+    const perMs = (PER_CORE * this.#cores) / this.slowness() / 1_000
+    this.#room = Math.min(this.#room + passed * perMs, SAVED_MS * perMs)
+    return this.#room < MIN_AT_ONCE ? 0 : Math.floor(this.#room)
+  }
+
+  /** So many have begun. */
+  spend(count: number): void {
+    this.#room -= count
+  }
+}
