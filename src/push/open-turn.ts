@@ -1,13 +1,13 @@
 import type { Turn } from '../store/turn-queue.ts'
+import { Deadline } from './deadline.ts'
 import type { Delivery } from './deliveries.ts'
 import type { Line } from './line.ts'
 import type { Outcome } from './outcome.ts'
 
 /** Somebody's turn, and what is under way in it: a push until all its devices are done with it. */
-export class OpenTurn {
+export class OpenTurn implements Disposable {
   readonly turn: Turn
-  /** Gives up what is under way. */
-  readonly signal: AbortSignal
+  readonly #deadline: Deadline
   readonly lines = new Map<string, Line>()
   /** Not written yet. */
   readonly outcomes: Outcome[] = []
@@ -17,8 +17,13 @@ export class OpenTurn {
   /** It may take `ms`; in the second half of them nothing is begun any more. */
   constructor(turn: Turn, ms: number, signal: AbortSignal) {
     this.turn = turn
-    this.signal = AbortSignal.any([signal, AbortSignal.timeout(ms)])
+    this.#deadline = new Deadline(signal, ms)
     this.#lastRoundAt = performance.now() + ms / 2
+  }
+
+  /** Gives up what is under way. */
+  get signal(): AbortSignal {
+    return this.#deadline.signal
   }
 
   get mayBegin(): boolean {
@@ -55,5 +60,9 @@ export class OpenTurn {
   /** Resolves once nothing is under way. */
   async ended(): Promise<void> {
     await Promise.all(this.#underWay.values())
+  }
+
+  [Symbol.dispose](): void {
+    this.#deadline[Symbol.dispose]()
   }
 }

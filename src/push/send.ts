@@ -1,5 +1,6 @@
 import { Agent } from 'node:https'
 import webPush from 'web-push'
+import { Deadline } from './deadline.ts'
 import { type EndpointGuard, EndpointRefused } from './endpoint-guard.ts'
 import { type PushRequest, post } from './post.ts'
 import type { PushOptions, PushOutcome, PushPayload, PushTarget, SendPush } from './push.ts'
@@ -48,14 +49,14 @@ export class PushSender implements Disposable {
   }
 
   async #post(request: PushRequest, signal: AbortSignal): Promise<PushOutcome> {
-    const giveUp = AbortSignal.any([signal, AbortSignal.timeout(this.#withinMs)])
+    using deadline = new Deadline(signal, this.#withinMs)
     try {
-      return toOutcome(await post(request, this.#agent, giveUp))
+      return toOutcome(await post(request, this.#agent, deadline.signal))
     } catch (error) {
       if (error instanceof EndpointRefused) throw error
       const { code = 'unknown' } = error as NodeJS.ErrnoException
       const stopped = signal.aborted ? 'given up' : 'no answer in time'
-      return { type: 'retry', afterMs: undefined, reason: giveUp.aborted ? stopped : code }
+      return { type: 'retry', afterMs: undefined, reason: deadline.signal.aborted ? stopped : code }
     }
   }
 

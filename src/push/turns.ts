@@ -138,6 +138,11 @@ export class Turns implements AsyncDisposable {
     return open
   }
 
+  #close(open: OpenTurn): void {
+    this.#open.delete(open)
+    open[Symbol.dispose]()
+  }
+
   /** A round of each. */
   async #begin(turns: readonly OpenTurn[]): Promise<void> {
     const { store } = this.#given
@@ -191,7 +196,7 @@ export class Turns implements AsyncDisposable {
         await this.#write(done)
         const over = done.filter((open) => open.isOver)
         await this.#finish(over.map(({ turn }) => turn))
-        for (const open of over) this.#open.delete(open)
+        for (const open of over) this.#close(open)
         this.#continuing.push(...done.filter((open) => this.#open.has(open)))
         if (this.#isFull && MAX_TURNS - this.#open.size >= MIN_ROOM) this.wake()
       } catch (error) {

@@ -1,0 +1,51 @@
+import { expect, test } from 'vitest'
+import type { Candidate, PushView } from '../store/pushes.ts'
+import { newPushMetrics } from './metrics.ts'
+import { Planner } from './planner.ts'
+
+const VIEW: PushView = {
+  ...{ seq: 1, kind: 'group', title: null, sender: null, content: null, unread_count: 1, mention_count: 0 },
+  ...{ devices: [], database_epoch: '1' },
+}
+
+/** How many people were judged at a time, of so many that are due. */
+async function batches(count: number, slowness: number): Promise<number[]> {
+  const sizes: number[] = []
+  const { promise: isDone, resolve } = Promise.withResolvers<void>()
+  let left = count
+  await using planner = new Planner({
+    store: {
+      hasSubscriptions: async () => true,
+      subscribed: async () => new Set(),
+      views: async (batch) => {
+        sizes.push(batch.length)
+        left -= batch.length
+        if (left === 0) resolve()
+        return batch.map(() => VIEW)
+      },
+      plan: async () => [],
+      withdraw: async () => [],
+    },
+    ...{ epochOf: () => '1', graceMs: 0, metrics: newPushMetrics(), pace: { slowness: () => slowness } },
+    onDue: async () => {},
+    onError: (error) => {
+      throw error
+    },
+  })
+  const people = Array.from({ length: count }, (_, n): Candidate & { age_ms: number } => ({
+    ...{ user_id: `u${n}`, about: 'c', is_announcement: false, from_seq: 1, seq: 1, inbox_id: 1, age_ms: 0 },
+  }))
+  planner.takeOwed(people)
+  await isDone
+  return sizes
+}
+
+test('many who are due at once are judged together', async () => {
+  expect(await batches(1_200, 1)).toEqual([500, 500, 200])
+})
+
+test('beside many sends they are judged a few at a time', async () => {
+  const sizes = await batches(1_200, 10)
+  expect(Math.max(...sizes)).toBe(50)
+  expect(sizes).toHaveLength(24)
+})
