@@ -107,9 +107,10 @@ test('of one topic only the newest waits', async () => {
   expect(browser.waiting.map((each) => each.payload.unread_count)).toEqual([9, 2])
 })
 
-test('pushes to one service share a connection and a signature', async () => {
+test('pushes to one service share connections and a signature', async () => {
   for (let i = 0; i < 5; i += 1) await push()
-  expect(new Set(browser.pushes.map((each) => each.connection)).size).toBe(1)
+  // A second one where the first is not free yet.
+  expect(new Set(browser.pushes.map((each) => each.connection)).size).toBeLessThanOrEqual(2)
   expect(new Set(browser.pushes.map((each) => each.headers.authorization)).size).toBe(1)
 })
 
@@ -170,6 +171,9 @@ describe('what a push service answers', () => {
   })
 })
 
+/** Reasons of a connection that ended instead of an answer. */
+const CUT_OFF = /^(ECONNRESET|EPIPE|UND_ERR_SOCKET|HPE_.*)$/
+
 describe('a push service that misbehaves', () => {
   const soon = () => new PushSender(signer, guard, 1_000)
 
@@ -182,7 +186,7 @@ describe('a push service that misbehaves', () => {
 
   test('one that hangs up in the middle of its answer is tried again', async () => {
     browser.always = hangUp
-    expect(await push()).toMatchObject({ type: 'retry', reason: expect.stringMatching(/^ECONNRESET$|^HPE_/) })
+    expect(await push()).toMatchObject({ type: 'retry', reason: expect.stringMatching(CUT_OFF) })
   })
 
   test.each([
@@ -217,10 +221,10 @@ describe('a push service that misbehaves', () => {
     expect([resets, browser.pushes.length]).toEqual([1, 3])
   })
 
-  test('on a new connection the same is left to the queue', async () => {
+  test('whoever closes it again and again is left to the queue', async () => {
     browser.always = (_, { socket }) => socket.destroy()
-    expect(await push()).toMatchObject({ type: 'retry', reason: 'ECONNRESET' })
-    expect(browser.pushes).toHaveLength(1)
+    expect(await push()).toMatchObject({ type: 'retry', reason: expect.stringMatching(CUT_OFF) })
+    expect(browser.pushes).toHaveLength(2)
   })
 
   test('one that is not there, speaks no TLS, or has a certificate of somebody else is tried again', async () => {

@@ -1,7 +1,7 @@
 /** Sends under way for each core up to which nobody waits for long; with twice as many, pushes take four times as long. */
-const CALM_SENDS = 8
-/** However many sends there are, pushes come to an end. */
-const MAX_SLOWNESS = 10
+const CALM_SENDS = 6
+/** However many sends there are, pushes come to an end: at a sixteenth of their pace. A disk that stalls counts no more than that. */
+const MAX_LOAD = 4
 /** Pushes a second of a core while it is calm. */
 const PER_CORE = 1_250
 /** So many at once are worth a query. */
@@ -9,7 +9,7 @@ const MIN_AT_ONCE = 16
 /** What was not used for so long is lost. */
 const SAVED_MS = 250
 /** One moment says little: over so long the sends under way are averaged. */
-const AVERAGE_MS = 500
+const AVERAGE_MS = 1_000
 
 /**
  * How fast pushes go, so that ten thousand that are due at once do not slow down who sends: a node where many sends are under way
@@ -19,7 +19,7 @@ export class Pace {
   readonly #sendsUnderWay: () => number
   readonly #cores: number
   #lookedAt = performance.now()
-  #average = 0
+  #load = 0
   #roomAt = performance.now()
   #room = 0
 
@@ -29,13 +29,13 @@ export class Pace {
     this.#cores = cores
   }
 
-  /** How many times as long as usual is to be taken: 1 to 10. */
+  /** How many times as long as usual is to be taken: 1 to 16. */
   slowness(): number {
     const passed = performance.now() - this.#lookedAt
     this.#lookedAt += passed
-    this.#average += (this.#sendsUnderWay() - this.#average) * Math.min(passed / AVERAGE_MS, 1)
-    const load = this.#average / (this.#cores * CALM_SENDS)
-    return Math.min(Math.max(load, 1) ** 2, MAX_SLOWNESS)
+    const load = Math.min(this.#sendsUnderWay() / (this.#cores * CALM_SENDS), MAX_LOAD)
+    this.#load += (load - this.#load) * Math.min(passed / AVERAGE_MS, 1)
+    return Math.max(this.#load, 1) ** 2
   }
 
   /** How many pushes may begin now; 0 until there is room for some. */

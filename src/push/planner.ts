@@ -42,8 +42,9 @@ const RETRY_MS = 500
 const BATCH = 500
 /** What was committed meanwhile waits no longer to be looked at. */
 const MAX_TICK_MS = 500
-/** Beside many sends, this much longer than a batch takes nothing is done behind it. */
-const MAX_REST = 3
+/** Beside many sends, nothing is done behind a batch for up to this many times as long as it took, but not for long. */
+const MAX_RESTS = 3
+const MAX_REST_MS = 100
 /** While nobody wants to be woken, no more is asked than whether that is still so, and so seldom. */
 const LOOK_MS = 1_000
 /** Beyond these, what is committed is left to be found again in the database. */
@@ -225,7 +226,8 @@ export class Planner implements AsyncDisposable {
     if (batch.length === 0) return false
     const began = performance.now()
     await this.#decide(batch)
-    await this.#rest((performance.now() - began) * Math.min(slowness - 1, MAX_REST))
+    const took = performance.now() - began
+    await this.#rest(Math.min(took * Math.min(slowness - 1, MAX_RESTS), MAX_REST_MS))
     return batch.length === count
   }
 

@@ -1,4 +1,4 @@
-import { Agent } from 'node:https'
+import { Agent } from 'undici'
 import webPush from 'web-push'
 import { Deadline } from './deadline.ts'
 import { type EndpointGuard, EndpointRefused } from './endpoint-guard.ts'
@@ -26,7 +26,10 @@ export class PushSender implements Disposable {
     this.#signer = signer
     this.#guard = guard
     this.#withinMs = withinMs
-    this.#agent = new Agent({ keepAlive: true, timeout: IDLE_MS, lookup: guard.lookup })
+    this.#agent = new Agent({
+      keepAliveTimeout: IDLE_MS,
+      connect: { lookup: guard.lookup, timeout: withinMs },
+    })
   }
 
   /**
@@ -45,7 +48,7 @@ export class PushSender implements Disposable {
   };
 
   [Symbol.dispose](): void {
-    this.#agent.destroy()
+    void this.#agent.destroy()
   }
 
   async #post(request: PushRequest, signal: AbortSignal): Promise<PushOutcome> {

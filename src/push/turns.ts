@@ -46,6 +46,8 @@ const LOOK_MS = 1_000
 /** Where sends go first, how soon there may be room again. */
 const PACE_MS = 50
 const RETRY_MS = 1_000
+/** What ends within so long is written together. */
+const GATHER_MS = 20
 /** What is under way when the node goes away has so long to end. */
 const LAST_MS = 2_500
 /** What was looked up and has not begun by then may have been read, or its device may be gone: it is looked at again. */
@@ -123,7 +125,7 @@ export class Turns implements AsyncDisposable {
       continuing.push(...turns.map((turn) => this.#opened(turn)))
       if (continuing.length > 0) await this.#begin(continuing)
       this.#hasFailed = false
-      if (turns.length > 0) return 0
+      if (count > 0 && turns.length === count) return 0
       return count > 0 || this.#isFull ? LOOK_MS * (0.75 + Math.random() / 2) : PACE_MS
     } catch (error) {
       this.#continuing.push(...continuing)
@@ -191,6 +193,7 @@ export class Turns implements AsyncDisposable {
   /** Like sends: what ends while a write is under way goes together into the next one. */
   async #settle(): Promise<void> {
     while (this.#done.length > 0) {
+      if (this.#done.length < BATCH) await pause(GATHER_MS, undefined, { ref: false })
       const done = this.#done.splice(0, BATCH)
       try {
         await this.#write(done)
