@@ -47,6 +47,12 @@ describe('two cores', () => {
   })
 })
 
+test('a small part of a core comes to an end with its pushes, too', () => {
+  pace = new Pace(() => 1_000, 1 / 4)
+  begun(10_000)
+  expect(begun(10_000)).toBeGreaterThan(180)
+})
+
 test('after a long time without pushes a quarter of a second of them begins at once', () => {
   vi.advanceTimersByTime(60_000)
   expect(pace.room()).toBe(625)

@@ -43,7 +43,7 @@ export class Pace {
     const passed = performance.now() - this.#roomAt
     this.#roomAt += passed
     const perMs = (PER_CORE * this.#cores) / this.slowness() / 1_000
-    this.#room = Math.min(this.#room + passed * perMs, SAVED_MS * perMs)
+    this.#room = Math.min(this.#room + passed * perMs, Math.max(SAVED_MS * perMs, MIN_AT_ONCE))
     return this.#room < MIN_AT_ONCE ? 0 : Math.floor(this.#room)
   }
 
