@@ -47,6 +47,23 @@ describe('two cores', () => {
   })
 })
 
+describe('work has a rest behind it', () => {
+  test('beside many sends, but not for long', () => {
+    expect(pace.restMs(10, 0)).toBe(0)
+    sends = 48
+    begun(10_000)
+    expect(pace.restMs(10, 0)).toBeCloseTo(30)
+    expect(pace.restMs(500, 0)).toBe(100)
+  })
+
+  test('as long as it is not late', () => {
+    sends = 48
+    begun(10_000)
+    expect(pace.restMs(10, 5_000)).toBeCloseTo(15)
+    expect(pace.restMs(10, 60_000)).toBe(0)
+  })
+})
+
 test('a small part of a core comes to an end with its pushes, too', () => {
   pace = new Pace(() => 1_000, 1 / 4)
   begun(10_000)

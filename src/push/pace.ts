@@ -8,6 +8,11 @@ const PER_CORE = 1_250
 const MIN_AT_ONCE = 16
 /** What was not used for so long is lost. */
 const SAVED_MS = 250
+/** Beside many sends nothing is done for up to this many times as long as a piece of work took, but not for long. */
+const MAX_RESTS = 3
+const MAX_REST_MS = 100
+/** What is later than that has no rests: where sends never become fewer, work has to keep up with them. */
+const MAX_LATE_MS = 10_000
 /** One moment says little: over so long the sends under way are averaged. */
 const AVERAGE_MS = 1_000
 
@@ -36,6 +41,13 @@ export class Pace {
     const load = Math.min(this.#sendsUnderWay() / (this.#cores * CALM_SENDS), MAX_LOAD)
     this.#load += (load - this.#load) * Math.min(passed / AVERAGE_MS, 1)
     return Math.max(this.#load, 1) ** 2
+  }
+
+  /** For how many ms to do nothing behind work that took so long and was so late. */
+  restMs(tookMs: number, lateMs: number): number {
+    const rests = Math.min(this.slowness() - 1, MAX_RESTS)
+    const share = Math.min(Math.max(1 - lateMs / MAX_LATE_MS, 0), 1)
+    return Math.min(tookMs * rests, MAX_REST_MS) * share
   }
 
   /** How many pushes may begin now; 0 until there is room for some. */

@@ -8,6 +8,10 @@ const VIEW: PushView = {
   ...{ devices: [], database_epoch: '1' },
 }
 
+function fail(error: unknown): never {
+  throw error
+}
+
 /** How many people were judged at a time, of so many that are due. */
 async function batches(count: number, slowness: number): Promise<number[]> {
   const sizes: number[] = []
@@ -26,11 +30,9 @@ async function batches(count: number, slowness: number): Promise<number[]> {
       plan: async () => [],
       withdraw: async () => [],
     },
-    ...{ epochOf: () => '1', graceMs: 0, metrics: newPushMetrics(), pace: { slowness: () => slowness } },
+    ...{ epochOf: () => '1', graceMs: 0, metrics: newPushMetrics(), onError: fail },
+    pace: { slowness: () => slowness, restMs: () => 0 },
     onDue: async () => {},
-    onError: (error) => {
-      throw error
-    },
   })
   const people = Array.from({ length: count }, (_, n): Candidate & { age_ms: number } => ({
     ...{ user_id: `u${n}`, about: 'c', is_announcement: false, from_seq: 1, seq: 1, inbox_id: 1, age_ms: 0 },

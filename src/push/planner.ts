@@ -30,8 +30,8 @@ type Given = {
   /** How long whoever is there has to receive something. */
   graceMs: number
   metrics: PushMetrics
-  /** How many times as long as usual is to be taken: 1 or more. */
-  pace: { slowness(): number }
+  /** How many times as long as usual is to be taken, and for how many ms nothing is to be done. */
+  pace: { slowness(): number; restMs(tookMs: number, lateMs: number): number }
   /** Whose turn it is, and when. */
   onDue(dues: readonly Due[]): Promise<void>
   onError(error: unknown): void
@@ -42,9 +42,6 @@ const RETRY_MS = 500
 const BATCH = 500
 /** What was committed meanwhile waits no longer to be looked at. */
 const MAX_TICK_MS = 500
-/** Beside many sends, nothing is done behind a batch for up to this many times as long as it took, but not for long. */
-const MAX_RESTS = 3
-const MAX_REST_MS = 100
 /** While nobody wants to be woken, no more is asked than whether that is still so, and so seldom. */
 const LOOK_MS = 1_000
 /** Beyond these, what is committed is left to be found again in the database. */
@@ -220,14 +217,14 @@ export class Planner implements AsyncDisposable {
 
   /** Judges those whose time has come, fewer at once and with rests where sends go first. True if there may be more. */
   async #decideSome(): Promise<boolean> {
-    const slowness = this.#given.pace.slowness()
-    const count = Math.ceil(BATCH / slowness)
+    const { pace } = this.#given
+    const count = Math.ceil(BATCH / pace.slowness())
     const batch = this.#waiting.takeDue(count)
     if (batch.length === 0) return false
     const began = performance.now()
     await this.#decide(batch)
-    const took = performance.now() - began
-    await this.#rest(Math.min(took * Math.min(slowness - 1, MAX_RESTS), MAX_REST_MS))
+    const late = began - Math.min(...batch.map(({ dueAt }) => dueAt))
+    await this.#rest(pace.restMs(performance.now() - began, late))
     return batch.length === count
   }
 
