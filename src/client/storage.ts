@@ -40,12 +40,14 @@ async function openDatabase(): Promise<ClientStorage> {
     get: (name) => answerOf<string | undefined>(kept().get(name)),
     set: async (name, value) => void (await answerOf(kept('readwrite').put(value, name))),
     remove: (name) => answerOf(kept('readwrite').delete(name)),
-    names: async (prefix) =>
-      (await answerOf(kept().getAllKeys(IDBKeyRange.bound(prefix, `${prefix}\uffff`)))).map(String),
+    names: (prefix) =>
+      answerOf(kept().getAllKeys(IDBKeyRange.bound(prefix, `${prefix}\uffff`)) as IDBRequest<string[]>),
   }
 }
 
+/** A transaction that waited for its answer first would be given up with the page: this may be the last thing before it goes. */
 function answerOf<T>(request: IDBRequest<T>): Promise<T> {
+  request.transaction?.commit?.()
   return new Promise((resolve, reject) => {
     request.onsuccess = () => resolve(request.result)
     request.onerror = () => reject(request.error)

@@ -1,11 +1,15 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
 import { type Browser, launch, type Page } from 'puppeteer-core'
 import { until } from './wait.ts'
 import type { WebPushService } from './web-push-service.ts'
 
 const ALERT = 'chrome://global/content/alerts/alert.xhtml'
+/** A click that came while the notification was still opening has no effect. */
+const AGAIN_MS = 500
+
 /** What the alert window was opened with. */
 const ALERT_TEXT = `window.arguments[1] + ': ' + window.arguments[2]`
 const WINDOW = 'chrome://browser/content/browser.xhtml'
@@ -93,14 +97,20 @@ export class PushFirefox implements AsyncDisposable {
     })
   }
 
-  /** Clicks the only notification, as a person would. */
+  /** Clicks the only notification, as a person would: once more where it stays. */
   async clickNotification(): Promise<void> {
-    const [alert] = await this.#alerts()
-    if (!alert) throw new Error('no notification is shown')
-    // It closes in the act, and so may not answer.
-    await this.#evaluate(alert.context, `void document.getElementById('alertTextBox').click()`).catch(
-      () => {},
-    )
+    if ((await this.#alerts()).length === 0) throw new Error('no notification is shown')
+    const isGone = async () => {
+      const [alert] = await this.#alerts()
+      if (!alert) return true
+      // It closes in the act, and so may not answer.
+      await this.#evaluate(alert.context, `void document.getElementById('alertTextBox').click()`).catch(
+        () => {},
+      )
+      await pause(AGAIN_MS)
+      return false
+    }
+    await until('the notification to go', isGone)
   }
 
   /** Waits until so many silent pushes are left to each subscription, and all of the past have been counted. */
