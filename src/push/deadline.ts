@@ -1,5 +1,5 @@
 /**
- * Aborts with `signal`, or after `ms`. Disposing forgets both: of AbortSignal.timeout() a timer stays until its time has come, and at
+ * `signal` aborts with the one given, or after `ms`. Disposing forgets both: of AbortSignal.timeout() a timer stays until its time has come, and at
  * a thousand pushes a second tens of thousands of them.
  */
 export class Deadline implements Disposable {
