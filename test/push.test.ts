@@ -289,11 +289,14 @@ describe('a push service', () => {
   test('that is slow holds up neither the others nor their people', async () => {
     const slow = new PushRecorder()
     let isSlow = true
+    const toSlow = { underWay: 0, most: 0 }
     node.recorder.answer = async (sent, signal) => {
       if (!sent.target.endpoint.includes('slow')) return { type: 'accepted' }
       await slow.send(sent.target, sent.payload, sent.options, signal)
+      toSlow.most = Math.max(toSlow.most, ++toSlow.underWay)
       await until('the end', () => !isSlow || signal.aborted, 60_000)
-      return { type: 'accepted' }
+      toSlow.underWay -= 1
+      return signal.aborted ? { type: 'retry', afterMs: undefined, reason: 'given up' } : { type: 'accepted' }
     }
     const { alice, bob, conversation } = await pair(node.url)
     const group = await alice.group([bob])
@@ -303,8 +306,10 @@ describe('a push service', () => {
     await alice.send(group, 'two')
     const toPhone = () => node.recorder.to(bob).filter(({ target }) => !target.endpoint.includes('slow'))
     await until('both on the phone', () => toPhone().length === 2)
-    expect(slow.to(bob)).toHaveLength(1)
     isSlow = false
-    await slow.waitFor(bob, 2)
+    const conversations = () => new Set(slow.to(bob).map(({ payload }) => payload.conversation_id))
+    await until('both on the tablet', () => conversations().size === 2)
+    expect([...conversations()]).toEqual([conversation, group])
+    expect(toSlow.most).toBe(1)
   })
 })

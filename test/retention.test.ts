@@ -84,8 +84,8 @@ test('a long reader is not cut off, no send waits for it, and when it ends the o
   await until('the old to be gone', async () => !(await exists(part)))
   isSending = false
   await sending
-  // It waits for a lock 100 ms at most; the rest is for a busy machine.
-  expect(slowest.ms).toBeLessThan(450)
+  // It waits for a lock 100 ms at most, and others may have to wait for it; the rest is for a busy machine.
+  expect(slowest.ms).toBeLessThan(2_000)
 })
 
 test('a cursor that falls behind gets `reset`, and whoever follows the protocol has the state that reading all gives', async () => {
