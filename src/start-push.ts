@@ -16,6 +16,7 @@ import { Turns } from './push/turns.ts'
 import { loadVapidKeys, type VapidKeys } from './push/vapid.ts'
 import { StartError } from './start-error.ts'
 import type { Database } from './store/database.ts'
+import type { DeviceIdentity } from './store/devices.ts'
 import { inboxEpoch } from './store/inbox.ts'
 import { PushPlanners } from './store/push-planners.ts'
 import { PushStore } from './store/pushes.ts'
@@ -38,6 +39,8 @@ export type Push = {
   readonly metrics: PushMetrics
   /** Something was committed here. */
   take(announcement: Announcement): void
+  /** A browser has subscribed anew: what was to be sent to it again later is sent now. */
+  subscribed(device: DeviceIdentity): Promise<void>
 }
 
 /** What tests replace: who hands pushes over, who is asked for the names of endpoints to be registered, and times. */
@@ -104,7 +107,11 @@ export async function startPush(given: Given, stack: AsyncDisposableStack): Prom
   )
   // Ended before it, so that it knows what is left.
   stack.use(planner)
-  return { vapid, endpointGuard, metrics, take: (announcement) => planner.take(announcement) }
+  return {
+    ...{ vapid, endpointGuard, metrics },
+    take: (announcement) => planner.take(announcement),
+    subscribed: (device) => store.tryNow(device).then(onDue).catch(onError),
+  }
 }
 
 function failStart(error: unknown): never {

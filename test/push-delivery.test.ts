@@ -1,6 +1,7 @@
 import { pino } from 'pino'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Gateway } from '../src/app.ts'
+import { Database } from '../src/store/database.ts'
 import { startGateway } from './support/gateway.ts'
 import { Person } from './support/person.ts'
 import { startPostgres, type TestPostgres } from './support/postgres.ts'
@@ -93,6 +94,20 @@ test('what a push service refuses for now comes again, not before it asks for th
   const [first, second, third] = await arrived(browser, 3)
   expect((second?.at ?? 0) - (first?.at ?? 0)).toBeGreaterThanOrEqual(2_000)
   expect((third?.at ?? 0) - (second?.at ?? 0)).toBeGreaterThan(1_000)
+})
+
+test('what was to come again in an hour comes at once where the browser subscribes anew', async () => {
+  await using service = await PushService.start()
+  await using database = new Database({ url: postgres.url, maxConnections: 1 })
+  const { alice, bob, browser, conversation } = await pair(service)
+  browser.next.push(answer(429, { 'Retry-After': '3600' }))
+  await alice.send(conversation, 'hello')
+  await until('it to be put off', async () => {
+    const rows = await database.sql`SELECT 1 FROM pushes WHERE user_id = ${bob.id} AND tries <> '{}'`
+    return rows.length === 1
+  })
+  const [push] = await arrived(await service.browserOf(bob), 1)
+  expect(push?.payload.preview).toBe('hello')
 })
 
 test('a push service that says to come again at once, or in the past, is not rushed', async () => {

@@ -265,6 +265,29 @@ describe('a push service', () => {
     expect((busy[1] ?? 0) - (busy[0] ?? 0)).toBeGreaterThan(1_900)
   })
 
+  test('that is to be asked again gets what came first before what came meanwhile, as others have it already', async () => {
+    const { alice, bob, conversation } = await pair(node.url)
+    const group = await alice.group([bob])
+    const tablet = await bob.anotherDevice()
+    await subscribe(tablet, { host: 'other.example' })
+    let hasFailed = false
+    node.recorder.answer = ({ target }) => {
+      if (hasFailed || target.endpoint.includes('other')) return { type: 'accepted' }
+      hasFailed = true
+      return { type: 'retry', afterMs: 2_500, reason: '503' }
+    }
+    await alice.send(conversation, 'one')
+    await node.recorder.waitFor(bob, 2)
+    await alice.send(group, 'two')
+    const sent = await node.recorder.waitFor(bob, 5)
+    const to = (device: Person) =>
+      sent
+        .filter(({ target }) => target.device_id === device.session.device_id)
+        .map(({ payload }) => payload.preview)
+    expect(to(bob)).toEqual(['one', 'one', 'two'])
+    expect(to(tablet)).toEqual(['one', 'two'])
+  })
+
   test('that has no such subscription any more ends it', async () => {
     const { alice, bob, conversation } = await pair(node.url)
     node.recorder.answer = () => ({ type: 'gone' })

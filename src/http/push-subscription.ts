@@ -48,6 +48,7 @@ export const putPushSubscription = (services: Services) =>
       if (outcome === 'subscribed') {
         services.presence.writeDown(user_id)
         services.bus.broadcast(SUBSCRIBED, user_id)
+        await services.push.subscribed(caller)
       }
       return { status: 204 }
     },

@@ -8,7 +8,7 @@ const endpoint = 'https://push.example/1'
 
 const push: DuePush = {
   ...{ user_id: 'bob', about: crypto.randomUUID(), is_announcement: false, from_seq: 1, seq: 1, inbox_id: 1 },
-  ...{ withdrawing: false, age_ms: 0, rung: [], refused: [], tries: {} },
+  ...{ withdrawing: false, age_ms: 0, rung: [], refused: [], tries: {}, held: {} },
   targets: [{ user_id: 'bob', device_id: 'phone', endpoint, p256dh: 'key', auth: 'auth', silent: false }],
 }
 const view: PushView = {

@@ -47,7 +47,7 @@ export class Deliveries {
 
   /**
    * To all its devices at once; to each behind what was handed over before, so that pushes arrive in order. What could
-   * not begin soon, or would go before one that is to be tried again, is put off.
+   * not begin soon, or would go before one that is to be tried again, be it in another turn, is put off.
    */
   async deliver(delivery: Delivery, look: Look): Promise<Delivered> {
     const delivered: Delivered = { rung: [], refused: [], tries: {} }
@@ -65,8 +65,9 @@ export class Deliveries {
     const { now } = this.#given
     const device = target.device_id
     const { attempts, at } = delivery.push.tries[device] ?? { attempts: 0, at: 0 }
-    if (at > now() + EARLY_MS) {
-      delivered.tries[device] = { attempts, at }
+    const heldUntil = delivery.push.held[device] ?? 0
+    if (heldUntil > 0 || at > now() + EARLY_MS) {
+      delivered.tries[device] = { attempts, at: Math.max(at, heldUntil) }
       return
     }
     const result = await line.next(async () => {

@@ -1,4 +1,5 @@
 import type { Database, Sql } from './database.ts'
+import type { DeviceIdentity } from './devices.ts'
 import type { Due } from './turn-queue.ts'
 
 /** Something that somebody may have to be woken for: of a conversation all from `from_seq` to `seq`, or an announcement. */
@@ -58,6 +59,8 @@ export type DuePush = Candidate & {
   refused: string[]
   /** The others, by device. */
   tries: Tries
+  /** Devices that something older is to go to first, and when that is to be tried again (ms since 1970). */
+  held: Record<string, number>
   targets: PushTarget[]
 }
 
@@ -89,7 +92,7 @@ type Settings = {
 const ROWS_PER_TURN = 20
 const OWED_BATCH = 1_000
 
-/** Whom to wake, for what, and what became of it: the functions of migrations/0010-pushes.sql. */
+/** Whom to wake, for what, and what became of it: the functions of migrations/0010-pushes.sql and 0013-push-order.sql. */
 export class PushStore {
   readonly #sql: Sql
   readonly #key: string
@@ -173,6 +176,16 @@ export class PushStore {
   async unsubscribe({ user_id, device_id, endpoint }: PushTarget): Promise<void> {
     await this.#sql`
       DELETE FROM push_subscriptions WHERE user_id = ${user_id} AND device_id = ${device_id} AND endpoint = ${endpoint}`
+  }
+
+  /** A browser has subscribed anew: what was to be tried there again later is due. Returns whose turn that makes it. */
+  async tryNow({ user_id, device_id }: DeviceIdentity): Promise<Due[]> {
+    const rows = await this.#sql`
+      UPDATE pushes p SET tries = p.tries - ${device_id}::text, due_at = least(p.due_at, clock_timestamp())
+      FROM (SELECT about FROM pushes WHERE user_id = ${user_id} AND due_at IS NOT NULL AND tries ? ${device_id}::text
+            ORDER BY about FOR UPDATE) o
+      WHERE p.user_id = ${user_id} AND p.about = o.about RETURNING 1`
+    return rows.length > 0 ? [{ user_id, due_ms: 0 }] : []
   }
 
   /** What was committed within a span of time, of the next people behind `after`; `next`: where to go on, if there are more. */
