@@ -1,5 +1,5 @@
-import { setTimeout as pause } from 'node:timers/promises'
 import { connect, credsAuthenticator, DebugEvents, ErrorCode, Events, type NatsConnection } from 'nats'
+import { pause } from '../pause.ts'
 import type { Announcement } from '../protocol/event.ts'
 import type { Passing } from '../protocol/passing.ts'
 import { StartError } from '../start-error.ts'
@@ -222,13 +222,13 @@ export class NatsBus implements Bus, AsyncDisposable {
   async #flush(): Promise<void> {
     const connection = this.#connection
     if (!connection || !this.#isUp) return
-    await Promise.race([isAnswered(connection), this.#pause(FLUSH_WITHIN_MS)])
+    await Promise.race([isAnswered(connection), pause(FLUSH_WITHIN_MS, this.#closing.signal)])
   }
 
   async #keepConnected(first: NatsConnection | undefined): Promise<void> {
     if (first) await this.#serve(first)
     for (let attempt = 0; !this.#closing.signal.aborted; attempt += 1) {
-      await this.#pause(RECONNECT_MS * (0.5 + Math.random()))
+      await pause(RECONNECT_MS * (0.5 + Math.random()), this.#closing.signal)
       const dialing = dial(this.#options).catch((error: unknown) => {
         if (attempt === 0 && !this.#closing.signal.aborted)
           this.#log.warn({ err: error }, 'NATS cannot be reached; the log is read more often until it can')
@@ -249,10 +249,10 @@ export class NatsBus implements Bus, AsyncDisposable {
     while (!this.#closing.signal.aborted && !connection.isClosed()) {
       // Answered only behind the subscriptions, also after a reconnect: then they are in force.
       const answered = Promise.race([isAnswered(connection), closed])
-      const isLate = this.#pause(PROBE_WITHIN_MS).then(() => false)
+      const isLate = pause(PROBE_WITHIN_MS, this.#closing.signal).then(() => false)
       this.#turn(await Promise.race([answered, isLate]))
       await answered
-      await this.#pause(this.#isUp ? PROBE_EVERY_MS : RECONNECT_MS)
+      await pause(this.#isUp ? PROBE_EVERY_MS : RECONNECT_MS, this.#closing.signal)
     }
     this.#connection = undefined
     this.#turn(false)
@@ -276,10 +276,6 @@ export class NatsBus implements Bus, AsyncDisposable {
     else if (!this.#closing.signal.aborted)
       this.#log.warn({}, 'NATS is gone; the log is read more often until it is back')
     for (const listener of this.#onChange) listener()
-  }
-
-  #pause(ms: number): Promise<void> {
-    return pause(ms, undefined, { signal: this.#closing.signal, ref: false }).catch(() => {})
   }
 }
 

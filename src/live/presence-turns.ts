@@ -1,4 +1,4 @@
-import { setTimeout as pause } from 'node:timers/promises'
+import { pause } from '../pause.ts'
 import { encodePassing, type PassingEvent } from '../protocol/passing.ts'
 import type { PresenceState } from '../protocol/types.ts'
 import type { Bus } from './bus.ts'
@@ -109,7 +109,8 @@ export class PresenceTurns implements Disposable {
         return shown.early
       })
       const again = early ?? batch
-      if (again.length > 0) void this.#pause(this.#leaseMs * AGAIN).then(() => this.arrived(again))
+      if (again.length > 0)
+        void pause(this.#leaseMs * AGAIN, this.#closing.signal).then(() => this.arrived(again))
     }
     this.#isShowing = false
   }
@@ -119,7 +120,7 @@ export class PresenceTurns implements Disposable {
       const share = Math.min(this.#here.others() + 1, MAX_SHARE)
       if (turn % share === 0) await this.#hide()
       await this.#sparingly(() => this.#catchUp())
-      await this.#pause(this.#leaseMs * LOOK * (0.75 + Math.random() / 2))
+      await pause(this.#leaseMs * LOOK * (0.75 + Math.random() / 2), this.#closing.signal)
     }
   }
 
@@ -204,7 +205,7 @@ export class PresenceTurns implements Disposable {
     try {
       const done = await work()
       this.#hasFailed = false
-      await this.#pause(performance.now() - began)
+      await pause(performance.now() - began, this.#closing.signal)
       return done
     } catch (error) {
       if (!this.#hasFailed && !this.#closing.signal.aborted) this.#onError(error)
@@ -212,9 +213,5 @@ export class PresenceTurns implements Disposable {
       this.#hideFrom = performance.now() + this.#leaseMs * GRACE
       return undefined
     }
-  }
-
-  #pause(ms: number): Promise<void> {
-    return pause(ms, undefined, { signal: this.#closing.signal, ref: false }).catch(() => {})
   }
 }

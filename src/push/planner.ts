@@ -1,4 +1,4 @@
-import { setTimeout as pause } from 'node:timers/promises'
+import { pause } from '../pause.ts'
 import type { Announcement } from '../protocol/event.ts'
 import type { Candidate, PushView } from '../store/pushes.ts'
 import type { Due } from '../store/turn-queue.ts'
@@ -139,7 +139,7 @@ export class Planner implements AsyncDisposable {
   }
 
   async #rest(ms: number): Promise<void> {
-    if (ms > 0) await pause(ms, undefined, { signal: this.#closing.signal, ref: false }).catch(() => {})
+    if (ms > 0) await pause(ms, this.#closing.signal)
   }
 
   async #tick(): Promise<boolean> {

@@ -1,4 +1,4 @@
-import { setTimeout as pause } from 'node:timers/promises'
+import { pause } from '../pause.ts'
 import type { Candidate } from '../store/pushes.ts'
 import type { Planner } from './planner.ts'
 
@@ -69,7 +69,7 @@ export class Recovery implements AsyncDisposable {
     for (let turn = 0; !this.#closing.signal.aborted; turn += 1) {
       await this.#try(turn)
       const ms = (staleMs / 6) * (0.75 + Math.random() / 2)
-      await pause(ms, undefined, { signal: this.#closing.signal, ref: false }).catch(() => {})
+      await pause(ms, this.#closing.signal)
     }
   }
 
@@ -117,7 +117,7 @@ export class Recovery implements AsyncDisposable {
         const { owed, next } = await store.owed(span, after)
         planner.takeOwed(owed)
         after = next
-      } else await pause(ROOM_MS, undefined, { signal, ref: false }).catch(() => {})
+      } else await pause(ROOM_MS, signal)
       await this.#beat()
     }
     return true

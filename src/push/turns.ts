@@ -1,4 +1,4 @@
-import { setTimeout as pause } from 'node:timers/promises'
+import { pause, Waker } from '../pause.ts'
 import type { DuePush, PushView, Settlement } from '../store/pushes.ts'
 import type { Due, Turn } from '../store/turn-queue.ts'
 import type { Delivered, Delivery, Look } from './deliveries.ts'
@@ -70,8 +70,7 @@ export class Turns implements AsyncDisposable {
   readonly #ended: Promise<void>
   readonly #open = new Set<OpenTurn>()
   readonly #rounds = new Set<Promise<void>>()
-  #waiting = new AbortController()
-  #isWoken = false
+  readonly #waker = new Waker()
   #isFull = false
   /** Turns whose round has ended, and those to be given another one. */
   #done: OpenTurn[] = []
@@ -86,14 +85,13 @@ export class Turns implements AsyncDisposable {
 
   /** Somebody's turn has come. */
   wake(): void {
-    this.#isWoken = true
-    this.#waiting.abort()
+    this.#waker.wake()
   }
 
   /** Lets what is under way end, or gives it up: another node sends it then. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closing.abort()
-    this.#waiting.abort()
+    this.#waker.close()
     await this.#ended
     const timer = setTimeout(() => this.#ending.abort(), LAST_MS)
     await Promise.all(this.#rounds)
@@ -106,9 +104,8 @@ export class Turns implements AsyncDisposable {
 
   async #run(): Promise<void> {
     while (!this.#closing.signal.aborted) {
-      this.#isWoken = false
       const idleMs = await this.#take()
-      if (idleMs > 0) await this.#wait(idleMs)
+      if (idleMs > 0) await this.#waker.pause(idleMs)
     }
   }
 
@@ -193,7 +190,7 @@ export class Turns implements AsyncDisposable {
   /** Like sends: what ends while a write is under way goes together into the next one. */
   async #settle(): Promise<void> {
     while (this.#done.length > 0) {
-      if (this.#done.length < BATCH) await pause(GATHER_MS, undefined, { ref: false })
+      if (this.#done.length < BATCH) await pause(GATHER_MS)
       const done = this.#done.splice(0, BATCH)
       try {
         await this.#write(done)
@@ -206,7 +203,7 @@ export class Turns implements AsyncDisposable {
         this.#tell(error)
         this.#done.unshift(...done)
         if (this.#closing.signal.aborted) break
-        await pause(RETRY_MS, undefined, { ref: false })
+        await pause(RETRY_MS)
       }
     }
     this.#settling = undefined
@@ -235,11 +232,5 @@ export class Turns implements AsyncDisposable {
   #tell(error: unknown): void {
     if (!this.#hasFailed && !this.#closing.signal.aborted) this.#given.onError(error)
     this.#hasFailed = true
-  }
-
-  async #wait(ms: number): Promise<void> {
-    this.#waiting = new AbortController()
-    if (this.#closing.signal.aborted || this.#isWoken) return
-    await pause(ms, undefined, { signal: this.#waiting.signal, ref: false }).catch(() => {})
   }
 }

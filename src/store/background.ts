@@ -1,4 +1,4 @@
-import { setTimeout as pause } from 'node:timers/promises'
+import { Waker } from '../pause.ts'
 
 /** How often is looked whether another node has left something undone, a quarter more or less. */
 const LOOK_EVERY_MS = 2_000
@@ -11,8 +11,7 @@ export class Background implements AsyncDisposable {
   readonly #step: () => Promise<boolean>
   readonly #onError: (error: unknown) => void
   readonly #closing = new AbortController()
-  #waiting = new AbortController()
-  #isWoken = false
+  readonly #waker = new Waker()
   #hasFailed = false
   readonly #ended: Promise<void>
 
@@ -25,21 +24,19 @@ export class Background implements AsyncDisposable {
 
   /** Looks at once. */
   wake(): void {
-    this.#isWoken = true
-    this.#waiting.abort()
+    this.#waker.wake()
   }
 
   /** Lets the step under way end. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closing.abort()
-    this.#waiting.abort()
+    this.#waker.close()
     await this.#ended
   }
 
   async #run(): Promise<void> {
     while (!this.#closing.signal.aborted) {
-      this.#isWoken = false
-      if (!(await this.#try()) && !this.#isWoken) await this.#wait()
+      if (!(await this.#try())) await this.#waker.pause(LOOK_EVERY_MS * (0.75 + Math.random() / 2))
     }
   }
 
@@ -54,12 +51,5 @@ export class Background implements AsyncDisposable {
       this.#hasFailed = true
       return false
     }
-  }
-
-  async #wait(): Promise<void> {
-    this.#waiting = new AbortController()
-    if (this.#closing.signal.aborted) return
-    const ms = LOOK_EVERY_MS * (0.75 + Math.random() / 2)
-    await pause(ms, undefined, { signal: this.#waiting.signal, ref: false }).catch(() => {})
   }
 }

@@ -1,4 +1,4 @@
-import { setTimeout as pause } from 'node:timers/promises'
+import { pause } from '../../pause.ts'
 import { type Postmaster, stopPostmaster } from './postmaster.ts'
 import { isRunning } from './process-identity.ts'
 
@@ -47,7 +47,7 @@ export function supervise(
 }
 
 async function untilGone({ process: running }: Postmaster, signal: AbortSignal): Promise<void> {
-  while (!signal.aborted && isRunning(running)) await pauseQuietly(watchMs, signal)
+  while (!signal.aborted && isRunning(running)) await pause(watchMs, signal)
 }
 
 async function bringBack(
@@ -58,7 +58,7 @@ async function bringBack(
 ): Promise<Postmaster | null> {
   let reported = ''
   for (let delayMs = firstPauseMs; ; delayMs = Math.min(delayMs * 2, maxDelayMs)) {
-    await pauseQuietly(delayMs * (0.8 + 0.4 * Math.random()), signal)
+    await pause(delayMs * (0.8 + 0.4 * Math.random()), signal)
     if (signal.aborted) return null
     try {
       const postmaster = await restart(signal)
@@ -72,6 +72,3 @@ async function bringBack(
     }
   }
 }
-
-const pauseQuietly = (ms: number, signal: AbortSignal) =>
-  pause(ms, undefined, { signal, ref: false }).catch(() => {})

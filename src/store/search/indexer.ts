@@ -1,5 +1,6 @@
 import { performance } from 'node:perf_hooks'
-import { setTimeout as pause, setImmediate as turn } from 'node:timers/promises'
+import { setImmediate as turn } from 'node:timers/promises'
+import { pause } from '../../pause.ts'
 import { type Database, isTransient, type Sql } from '../database.ts'
 import { Transactions } from '../transactions.ts'
 import { PART_LENGTH, partsOf } from './parts.ts'
@@ -46,7 +47,7 @@ export class SearchIndexer implements AsyncDisposable {
    * searches finds what was said a moment ago.
    */
   async catchUp(patienceMs: number): Promise<void> {
-    const isOver = pause(patienceMs, undefined, { ref: false })
+    const isOver = pause(patienceMs)
     await Promise.race([isOver, this.#underWay?.catch(() => {})])
     if (!this.#isEnded) await Promise.race([isOver, this.#pass().catch(() => {})])
   }
