@@ -93,7 +93,8 @@ export async function startPush(given: Given, stack: AsyncDisposableStack): Prom
   )
   const onDue = async (dues: readonly Due[]) => {
     await queue.add(dues)
-    if (dues.some(({ due_ms }) => due_ms <= 0)) turns.wake()
+    const now = dues.filter(({ due_ms }) => due_ms <= 0).map(({ user_id }) => user_id)
+    if (now.length > 0) turns.wake(new Set(now))
   }
   const marks = new PushPlanners(database, node, staleMs)
   const planner = new Planner({ store, epochOf: inboxEpoch, graceMs, metrics, pace, onDue, onError })

@@ -13,6 +13,8 @@ export class OpenTurn implements Disposable {
   readonly outcomes: Outcome[] = []
   readonly #underWay = new Map<string, Promise<void>>()
   readonly #lastRoundAt: number
+  #isHurried = false
+  #endRound = () => {}
 
   /** It may take `ms`; in the second half of them nothing is begun any more. */
   constructor(turn: Turn, ms: number, signal: AbortSignal) {
@@ -49,12 +51,20 @@ export class OpenTurn implements Disposable {
     this.#underWay.set(about, end)
   }
 
-  /** Resolves once nothing is under way, or after `ms`. */
-  async quiet(ms: number): Promise<void> {
-    const { promise: late, resolve } = Promise.withResolvers<void>()
-    const timer = setTimeout(resolve, ms)
-    await Promise.race([this.ended(), late])
+  /** Something has become due for the person: the round is over. */
+  hurry(): void {
+    this.#isHurried = true
+    this.#endRound()
+  }
+
+  /** Resolves once nothing is under way, when it is to hurry, or after `ms`. */
+  async round(ms: number): Promise<void> {
+    const { promise: over, resolve } = Promise.withResolvers<void>()
+    this.#endRound = resolve
+    const timer = setTimeout(resolve, this.#isHurried ? 0 : ms)
+    await Promise.race([this.ended(), over])
     clearTimeout(timer)
+    this.#isHurried = false
   }
 
   /** Resolves once nothing is under way. */

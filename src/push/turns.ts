@@ -52,7 +52,7 @@ const GATHER_MS = 20
 const LAST_MS = 2_500
 /** What was looked up and has not begun by then may have been read, or its device may be gone: it is looked at again. */
 const FRESH_MS = 1_000
-/** After so long what has ended is written, and what has become due meanwhile goes past the slow ones. */
+/** After so long what has ended is written, and what another node made due meanwhile goes past the slow ones. */
 const ROUND_MS = 1_000
 /** What failed for a reason of our own is looked at again after so long. */
 const FAILED_MS = 60_000
@@ -83,8 +83,9 @@ export class Turns implements AsyncDisposable {
     this.#ended = this.#run()
   }
 
-  /** Somebody's turn has come. */
-  wake(): void {
+  /** Their turn has come; whoever has one already gets what is due now without waiting for the slow. */
+  wake(userIds: ReadonlySet<string>): void {
+    for (const open of this.#open) if (userIds.has(open.turn.user_id)) open.hurry()
     this.#waker.wake()
   }
 
@@ -172,7 +173,7 @@ export class Turns implements AsyncDisposable {
       if (outcome) open.outcomes.push(outcome)
       else open.add(delivery, this.#deliver(delivery, { lines, signal, freshUntil }))
     }
-    await open.quiet(ROUND_MS)
+    await open.round(ROUND_MS)
     this.#done.push(open)
     this.#settling ??= this.#settle()
   }
@@ -198,7 +199,8 @@ export class Turns implements AsyncDisposable {
         await this.#finish(over.map(({ turn }) => turn))
         for (const open of over) this.#close(open)
         this.#continuing.push(...done.filter((open) => this.#open.has(open)))
-        if (this.#isFull && MAX_TURNS - this.#open.size >= MIN_ROOM) this.wake()
+        const hasRoom = this.#isFull && MAX_TURNS - this.#open.size >= MIN_ROOM
+        if (hasRoom || this.#continuing.length > 0) this.#waker.wake()
       } catch (error) {
         this.#tell(error)
         this.#done.unshift(...done)
@@ -226,7 +228,7 @@ export class Turns implements AsyncDisposable {
     // Behind the end of the turns: until then whoever made something due could give nobody another turn.
     const dues = await store.dues(turns.map(({ user_id }) => user_id))
     await queue.add(dues)
-    if (dues.some(({ due_ms }) => due_ms <= 0)) this.wake()
+    if (dues.some(({ due_ms }) => due_ms <= 0)) this.#waker.wake()
   }
 
   #tell(error: unknown): void {
