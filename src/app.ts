@@ -148,7 +148,7 @@ async function assemble(
     statement_timeout: COMMIT_MS,
   })
   stack.defer(() => committing.end({ timeout: 2 }))
-  const committer = new Committer(committing, announce)
+  const committer = new Committer(committing, announce, () => push.missed())
   const push = await startPush(
     {
       ...{ database, node, now, log, config, sendsUnderWay: () => committer.underWay },
@@ -208,7 +208,9 @@ async function assemble(
     origins,
     limits: new Limits(config.rateLimits),
     push,
-    broadcaster: stack.use(startBroadcaster({ database, announce, committer, onError: warn })),
+    broadcaster: stack.use(
+      startBroadcaster({ database, announce, committer, onError: warn, onUncertain: () => push.missed() }),
+    ),
     eraser: stack.use(startEraser(writer, warn)),
   }
 }

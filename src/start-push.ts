@@ -39,7 +39,9 @@ export type Push = {
   readonly metrics: PushMetrics
   /** Something was committed here. */
   take(announcement: Announcement): void
-  /** A browser has subscribed anew: what was to be sent to it again later is sent now. */
+  /** Something may have been committed here of which nobody knows, as its answer was lost. */
+  missed(): void
+  /** A browser has subscribed anew: what was to be sent to it again later is sent now, and what is not decided yet wakes it too. */
   subscribed(device: DeviceIdentity): Promise<void>
 }
 
@@ -81,7 +83,11 @@ export async function startPush(given: Given, stack: AsyncDisposableStack): Prom
   const deliveries = new Deliveries({
     send: overrides.send ?? sender.send,
     ...{ services: new PushServices(), previews, metrics, now, onAlarm: alarms(log), onError },
-    unsubscribe: (target) => store.unsubscribe(target).catch(onError),
+    unsubscribe: (target) =>
+      store.unsubscribe(target).catch((error: unknown) => {
+        onError(error)
+        return false
+      }),
   })
   const pace = new Pace(sendsUnderWay, availableParallelism() / config.workers)
   const expireMs = expireSeconds * 1_000
@@ -111,7 +117,15 @@ export async function startPush(given: Given, stack: AsyncDisposableStack): Prom
   return {
     ...{ vapid, endpointGuard, metrics },
     take: (announcement) => planner.take(announcement),
-    subscribed: (device) => store.tryNow(device).then(onDue).catch(onError),
+    missed: () => planner.missed(),
+    async subscribed(device) {
+      try {
+        await onDue(await store.tryNow(device))
+        planner.takeOwed(await store.owedTo(device.user_id, graceMs))
+      } catch (error) {
+        onError(error)
+      }
+    },
   }
 }
 

@@ -14,7 +14,11 @@ test('P3 a lock that is let go between two commits: of a batch in both, the seco
   const [locked, free] = [await alice.direct(bob), await alice.group([bob])]
   await using database = new Database({ url: postgres.url })
   const committing = database.connect('one that gives up on locks', 1, { lock_timeout: 500 })
-  const committer = new Committer(committing, () => {})
+  const committer = new Committer(
+    committing,
+    () => {},
+    () => {},
+  )
   await using held = new HeldTransaction(
     postgres.url,
     (tx) => tx`SELECT FROM conversations WHERE id = ${locked} FOR UPDATE`,

@@ -27,7 +27,7 @@ test('a push that gets its place at the service only when it is no longer fresh 
       sent += 1
       return { type: 'accepted' }
     },
-    unsubscribe: async () => {},
+    unsubscribe: async () => true,
     ...{ onAlarm: () => {}, onError: () => {} },
   })
   const look = (ms: number) => ({

@@ -22,7 +22,8 @@ type Given = {
   metrics: PushMetrics
   /** ms since 1970, the same on all nodes. */
   now(): number
-  unsubscribe(target: PushTarget): Promise<void>
+  /** False if it was another subscription already. */
+  unsubscribe(target: PushTarget): Promise<boolean>
   /** A push service refuses our keys: nobody there is woken until an operator mends that. */
   onAlarm(service: string, reason: string): void
   onError(error: unknown): void
@@ -50,7 +51,7 @@ export class Deliveries {
    * not begin soon, or would go before one that is to be tried again, be it in another turn, is put off.
    */
   async deliver(delivery: Delivery, look: Look): Promise<Delivered> {
-    const delivered: Delivered = { rung: [], refused: [], tries: {} }
+    const delivered: Delivered = { rung: [], refused: [], tries: Object.create(null) }
     const { lines } = look
     const toEach = targetsOf(delivery.push).map((target) => {
       const line = lines.get(target.device_id) ?? new Line()
@@ -64,10 +65,13 @@ export class Deliveries {
   async #deliverTo(target: PushTarget, line: Line, delivery: Delivery, delivered: Delivered, look: Look) {
     const { now } = this.#given
     const device = target.device_id
-    const { attempts, at } = delivery.push.tries[device] ?? { attempts: 0, at: 0 }
-    const heldUntil = delivery.push.held[device] ?? 0
-    if (heldUntil > 0 || at > now() + EARLY_MS) {
-      delivered.tries[device] = { attempts, at: Math.max(at, heldUntil) }
+    const { tries, held } = delivery.push
+    const { attempts, at } = ownOf(tries, device) ?? { attempts: 0, at: 0 }
+    const heldUntil = ownOf(held, device) ?? 0
+    // What was never tried waited for something older, or for its service: both are asked now.
+    const notBefore = attempts > 0 ? Math.max(at, heldUntil) : heldUntil
+    if (heldUntil > 0 || notBefore > now() + EARLY_MS) {
+      delivered.tries[device] = { attempts, at: notBefore }
       return
     }
     const result = await line.next(async () => {
@@ -127,8 +131,7 @@ export class Deliveries {
         return { type: 'rung' }
       case 'gone':
         metrics.gone += 1
-        await this.#given.unsubscribe(target)
-        return { type: 'refused' }
+        return (await this.#given.unsubscribe(target)) ? { type: 'refused' } : notTried(0)
       case 'retry':
         metrics.retried += 1
         return { type: 'again', ms: backoff(attempts, outcome.afterMs), tried: true }
@@ -150,6 +153,11 @@ export class Deliveries {
 function backoff(attempts: number, afterMs = 0): number {
   const ms = FIRST_AGAIN_MS * 2 ** Math.min(attempts, 12) * (0.75 + Math.random() / 2)
   return Math.min(Math.max(Math.min(ms, MAX_AGAIN_MS), afterMs), DAY_MS)
+}
+
+/** Ids of devices may be words that every object knows. */
+function ownOf<T>(record: Record<string, T>, id: string): T | undefined {
+  return Object.hasOwn(record, id) ? record[id] : undefined
 }
 
 function notTried(ms: number): Result {

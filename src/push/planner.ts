@@ -5,7 +5,7 @@ import type { Due } from '../store/turn-queue.ts'
 import { judge } from './absence.ts'
 import type { PushMetrics } from './metrics.ts'
 import { Subscribers } from './subscribers.ts'
-import { type Waiting, WaitingRoom } from './waiting.ts'
+import { newestOf, type Waiting, WaitingRoom } from './waiting.ts'
 
 /** Handed in. */
 type PlannerStore = {
@@ -49,8 +49,10 @@ const MAX_RECIPIENTS = 500_000
 const MAX_WAITING = 100_000
 /** What is read beyond this leaves its notification where it is. */
 const MAX_READ = 10_000
-/** How soon whoever waits is looked at again: their tab may be hidden meanwhile. */
-const AGAIN_MS = 10_000
+/** How soon whoever is there is looked at again, as their tab may be hidden meanwhile: where many are, the later. */
+const AGAIN_MS = 1_000
+const MAX_AGAIN_MS = 10_000
+const MANY = 500
 /** Whoever is there for longer and receives nothing is waited for in the database, not here. */
 const KEEP_MS = 60_000
 
@@ -72,6 +74,7 @@ export class Planner implements AsyncDisposable {
   #lookAt = 0
   #deciding = Number.POSITIVE_INFINITY
   #lostSince = Number.POSITIVE_INFINITY
+  #lostLast = Number.NEGATIVE_INFINITY
   #hasFailed = false
 
   constructor(given: Given) {
@@ -89,12 +92,17 @@ export class Planner implements AsyncDisposable {
     }
     if (!news) return
     const at = performance.now()
-    if (this.#recipients > MAX_RECIPIENTS) this.#lostSince = Math.min(this.#lostSince, at)
+    if (this.#recipients > MAX_RECIPIENTS) this.#lose(at)
     else {
       const is_announcement = body.type === 'announcement'
       this.#arrived.push({ news, recipients, ids, is_announcement, at })
       this.#recipients += recipients.length
     }
+  }
+
+  /** Something may have been committed here that take() is never told of: its answer was lost. */
+  missed(): void {
+    this.#lose(performance.now())
   }
 
   /** Whether it can take what other nodes left. */
@@ -108,21 +116,24 @@ export class Planner implements AsyncDisposable {
     for (const { age_ms, ...candidate } of owed) this.#waiting.add(candidate, now - age_ms)
   }
 
-  /** ms since the commit of the oldest that is not decided; 0 if there is none. */
+  /** ms since the commit of the oldest that is not decided, lost or not; 0 if there is none. */
   get undecidedMs(): number {
     const oldest = Math.min(
       this.#arrived[0]?.at ?? Number.POSITIVE_INFINITY,
       this.#deciding,
       this.#waiting.oldest,
+      this.#lostSince,
     )
     return Math.max(performance.now() - oldest, 0)
   }
 
-  /** Since when events were left out for want of room, once: they are to be found in the database. */
-  takeLost(): { sinceMs: number } | undefined {
-    if (this.#lostSince === Number.POSITIVE_INFINITY) return undefined
-    const sinceMs = performance.now() - this.#lostSince
-    this.#lostSince = Number.POSITIVE_INFINITY
+  /** Since when events were lost here: they are to be found in the database, once `settledMs` have gone by. */
+  takeLost(settledMs: number): { sinceMs: number } | undefined {
+    const now = performance.now()
+    if (this.#lostSince > now - settledMs) return undefined
+    const sinceMs = now - this.#lostSince
+    // What was lost just now may not be there yet.
+    this.#lostSince = this.#lostLast > now - settledMs ? this.#lostLast : Number.POSITIVE_INFINITY
     return { sinceMs }
   }
 
@@ -185,6 +196,11 @@ export class Planner implements AsyncDisposable {
     this.#drop(count)
   }
 
+  #lose(at: number): void {
+    this.#lostSince = Math.min(this.#lostSince, at)
+    this.#lostLast = Math.max(this.#lostLast, at)
+  }
+
   #drop(count: number): void {
     this.#arrived = this.#arrived.slice(count)
     this.#recipients = this.#arrived.reduce((sum, one) => sum + one.recipients.length, 0)
@@ -195,7 +211,7 @@ export class Planner implements AsyncDisposable {
     for (const [index, user_id] of recipients.entries()) {
       const inbox_id = ids[index]
       if (inbox_id === undefined || user_id === news.by || !isWanted.has(user_id)) continue
-      if (this.#waiting.size >= MAX_WAITING) this.#lostSince = Math.min(this.#lostSince, at)
+      if (this.#waiting.size >= MAX_WAITING) this.#lose(at)
       else {
         const { about, seq } = news
         this.#waiting.add({ user_id, about, is_announcement, from_seq: seq, seq, inbox_id }, at)
@@ -247,7 +263,7 @@ export class Planner implements AsyncDisposable {
 
   #judge(entry: Waiting, view: PushView | undefined): (Candidate & { due_ms: number })[] {
     if (!view || view.seq === null) return []
-    const { since, newestAt, newestSeq, newestId, dueAt, ...first } = entry
+    const { since, later, dueAt, ...first } = entry
     const epoch = this.#given.epochOf(view.database_epoch, entry.user_id)
     const absence = judge({ inbox_id: first.inbox_id, epoch }, view.devices)
     const now = performance.now()
@@ -256,11 +272,18 @@ export class Planner implements AsyncDisposable {
       return []
     }
     if (absence.type === 'waiting' && now - since < KEEP_MS) {
-      this.#waiting.putBack(entry, now + Math.min(absence.ms, AGAIN_MS))
+      const againMs = this.#waiting.peopleThere < MANY ? AGAIN_MS : MAX_AGAIN_MS
+      this.#waiting.postpone(entry, now + Math.min(absence.ms, againMs))
+      return []
+    }
+    // What was said before it goes first.
+    if (absence.type === 'away' && this.#waiting.hasten(entry.user_id)) {
+      this.#waiting.putBack(entry, now)
       return []
     }
     // What came after it is rung with it, so it is no news any more.
     const due_ms = absence.type === 'waiting' ? absence.ms : 0
-    return [{ ...first, seq: Math.max(view.seq, first.seq), inbox_id: newestId, due_ms }]
+    const { inbox_id } = newestOf(entry)
+    return [{ ...first, seq: Math.max(view.seq, first.seq), inbox_id, due_ms }]
   }
 }

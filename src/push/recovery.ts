@@ -2,21 +2,23 @@ import { pause } from '../pause.ts'
 import type { Candidate } from '../store/pushes.ts'
 import type { Planner } from './planner.ts'
 
-type Span = { from: Date; until: Date }
+type DeadNode = { node: string; planned_until: string }
+type Span = { dead: DeadNode[]; from: Date; until: Date }
 type Owed = Candidate & { age_ms: number }
 
 /** Handed in. */
 type RecoveryStore = {
   /** What came into the inboxes of the next people behind `after` who want to be woken; `next`: where to go on. */
-  owed(span: Span, after: string): Promise<{ owed: Owed[]; next: string | undefined }>
+  owed(span: Omit<Span, 'dead'>, after: string): Promise<{ owed: Owed[]; next: string | undefined }>
   /** Who has something due for so long, since nobody gave them their turn. */
   overdue(ms: number, limit: number): Promise<string[]>
 }
 
 /** Handed in: marks of how far each node has decided. */
 type PlannerMarks = {
-  beat(undecidedMs: number): Promise<void>
+  beat(undecidedMs: number, nodes: readonly string[]): Promise<void>
   takeOver(): Promise<Span | undefined>
+  forget(dead: readonly DeadNode[]): Promise<void>
   leave(isAllDecided: boolean): Promise<void>
 }
 
@@ -82,6 +84,8 @@ export class Recovery implements AsyncDisposable {
       this.#addLost()
       for (let span = this.#spans[0]; span; span = this.#spans[0]) {
         if (!(await this.#goThrough(span))) return
+        // What is still to be decided of it this node has said itself by now.
+        if (span.dead.length > 0) await marks.forget(span.dead)
         this.#spans.shift()
       }
       const seldom = Math.max(Math.round(overdueMs / staleMs), 1)
@@ -94,17 +98,20 @@ export class Recovery implements AsyncDisposable {
   }
 
   #beat(): Promise<void> {
-    const now = this.#given.now()
-    const owed = Math.max(...this.#spans.map(({ from }) => now - from.getTime()), 0)
-    return this.#given.marks.beat(Math.max(this.#given.planner.undecidedMs, owed) + SLACK_MS)
+    const { marks, planner, now } = this.#given
+    const own = this.#spans.filter(({ dead }) => dead.length === 0)
+    const owed = Math.max(...own.map(({ from }) => now() - from.getTime()), 0)
+    const nodes = this.#spans.flatMap(({ dead }) => dead.map(({ node }) => node))
+    return marks.beat(Math.max(planner.undecidedMs, owed) + SLACK_MS, nodes)
   }
 
-  /** What this node itself had no room for. */
+  /** What this node itself had no room for, or was not told of. */
   #addLost(): void {
-    const lost = this.#given.planner.takeLost()
+    const { planner, now, staleMs } = this.#given
+    const lost = planner.takeLost(staleMs)
     if (!lost) return
-    const now = this.#given.now()
-    this.#spans.push({ from: new Date(now - lost.sinceMs - SLACK_MS), until: new Date(now) })
+    const until = now()
+    this.#spans.push({ dead: [], from: new Date(until - lost.sinceMs - SLACK_MS), until: new Date(until) })
   }
 
   /** False if the node goes away before it is done: then all of it is still to be gone through. */

@@ -1,6 +1,7 @@
 import { setImmediate, setTimeout } from 'node:timers/promises'
 import { encodeEvent } from '../protocol/event.ts'
 import { Background } from './background.ts'
+import { mayHaveCommitted } from './commit-retry.ts'
 import type { Announce } from './committer.ts'
 import { type Database, EPOCH_UNSETTLED, errorCode, LOCK_NOT_AVAILABLE } from './database.ts'
 
@@ -22,16 +23,18 @@ type Parts = {
   /** For whose sends it steps back. */
   committer: { readonly queued: number }
   onError(error: unknown): void
+  /** A chunk may have been committed that is never announced, as Postgres's answer was lost. */
+  onUncertain(): void
 }
 
 /**
  * Brings broadcasts into every inbox, chunk by chunk, on whatever node holds the broadcast's row just now. Each chunk is
  * one transaction that also moves the broadcast on: `broadcast_chunk` in migrations/0006-admin.sql.
  */
-export function startBroadcaster({ database, announce, committer, onError }: Parts): Background {
+export function startBroadcaster({ database, announce, committer, onError, onUncertain }: Parts): Background {
   const step = async () => {
     const began = performance.now()
-    const chunk = await nextChunk(database)
+    const chunk = await nextChunk(database, onUncertain)
     if (chunk === 'again') return true
     if (!chunk) return false
     tell(chunk, announce)
@@ -44,12 +47,13 @@ export function startBroadcaster({ database, announce, committer, onError }: Par
 }
 
 /** 'again' where it is to be tried again at once. */
-async function nextChunk({ sql }: Database): Promise<Chunk | 'again' | undefined> {
+async function nextChunk({ sql }: Database, onUncertain: () => void): Promise<Chunk | 'again' | undefined> {
   try {
     const [chunk] = await sql<Chunk[]>`
       SELECT broadcast_id, content, event_at, recipients, inbox_ids, database_epoch FROM broadcast_chunk(${CHUNK})`
     return chunk
   } catch (error) {
+    if (mayHaveCommitted(error)) onUncertain()
     if (errorCode(error) === LOCK_NOT_AVAILABLE) return 'again'
     if (errorCode(error) !== EPOCH_UNSETTLED) throw error
     await sql`SELECT settle_epoch()`

@@ -15,15 +15,25 @@ import {
 /** How long one group may be tried again, and how long one may be under way before new sends are refused (ms). */
 export const PATIENCE_MS = 4_000
 
-/** A lost COMMIT answer, a deadlock, a key taken meanwhile: run it again, the keys make that safe. */
-export async function commitWithRetry(sql: Sql, sends: Send[]): Promise<CommitRow[]> {
+/**
+ * A lost COMMIT answer, a deadlock, a key taken meanwhile: run it again, the keys make that safe. `onUncertain`: part of
+ * them may have been committed without a word.
+ */
+export async function commitWithRetry(
+  sql: Sql,
+  sends: Send[],
+  onUncertain: () => void,
+): Promise<CommitRow[]> {
   const deadline = performance.now() + PATIENCE_MS
   for (let attempt = 0, uncertain = false; ; attempt += 1) {
     try {
       return await commitSends(sql, sends)
     } catch (error) {
       const code = errorCode(error)
-      uncertain ||= mayHaveCommitted(error)
+      if (mayHaveCommitted(error)) {
+        uncertain = true
+        onUncertain()
+      }
       if (code === EPOCH_UNSETTLED) await sql`SELECT settle_epoch()`
       const raced = code === UNIQUE_VIOLATION || code === DEADLOCK_DETECTED || code === EPOCH_UNSETTLED
       const again = raced || (uncertain && isConnectionLost(error))
@@ -34,7 +44,7 @@ export async function commitWithRetry(sql: Sql, sends: Send[]): Promise<CommitRo
 }
 
 /** Whether a statement was under way when the connection broke: then nobody knows whether it took effect. */
-function mayHaveCommitted(error: unknown): boolean {
+export function mayHaveCommitted(error: unknown): boolean {
   const code = errorCode(error) ?? ''
   if (/^(CONNECTION_CLOSED|57P0)/.test(code)) return true
   return /^(ECONNRESET|EPIPE|ETIMEDOUT)$/.test(code) && (error as NodeJS.ErrnoException).syscall !== 'connect'

@@ -47,6 +47,7 @@ const MAX_KNOWN_SIZES = 100_000
 export class Committer {
   readonly #sql: Sql
   readonly #announce: Announce
+  readonly #onUncertain: () => void
   /** Messages committed so far. */
   committed = 0
   #queue: Pending[] = []
@@ -60,10 +61,14 @@ export class Committer {
   /** Sends of which nobody knows whether they may yet be committed, and why. */
   readonly #failed = new WeakMap<Send, unknown>()
 
-  /** `sql` is a pool of one connection, its own, with a short lock_timeout. */
-  constructor(sql: Sql, announce: Announce) {
+  /**
+   * `sql` is a pool of one connection, its own, with a short lock_timeout. `onUncertain`: messages may have been committed
+   * that are never announced, as Postgres's answer was lost.
+   */
+  constructor(sql: Sql, announce: Announce, onUncertain: () => void) {
     this.#sql = sql
     this.#announce = announce
+    this.#onUncertain = onUncertain
   }
 
   /** Sends waiting for the group under way to end. */
@@ -172,6 +177,7 @@ export class Committer {
       const rows = await commitWithRetry(
         this.#sql,
         group.map((pending) => pending.send),
+        this.#onUncertain,
       )
       return group.map((pending, index) => ({ pending, row: rows[index] }))
     } catch (error) {

@@ -185,10 +185,19 @@ export function removeAllDevices(tx: Transaction, user_id: string): Promise<Revo
   return removeDevices(tx, user_id, tx`true`)
 }
 
-/** Removes devices with all that signs them in, and leaves word for nodes that still know an access token. */
+/**
+ * Removes devices with all that signs them in, and leaves word for nodes that still know an access token. What somebody saw on
+ * one of them needs to wake none of the others.
+ */
 async function removeDevices(tx: Transaction, user_id: string, which: Fragment): Promise<RevokedDevice[]> {
+  // In the order in which acknowledgements are written.
+  await tx`SELECT 1 FROM devices WHERE user_id = ${user_id} ORDER BY id FOR UPDATE`
   return tx<RevokedDevice[]>`
-    WITH gone AS (DELETE FROM devices WHERE user_id = ${user_id} AND ${which} RETURNING user_id, id),
+    WITH gone AS (DELETE FROM devices WHERE user_id = ${user_id} AND ${which} RETURNING user_id, id, attended_epoch, attended_id),
+    seen AS (SELECT attended_epoch, max(attended_id) AS attended_id FROM gone WHERE attended_id IS NOT NULL GROUP BY 1),
+    kept AS (
+      UPDATE devices d SET attended_epoch = s.attended_epoch, attended_id = greatest(d.attended_id, s.attended_id)
+      FROM seen s WHERE d.user_id = ${user_id} AND NOT (${which}) AND coalesce(d.attended_epoch = s.attended_epoch, true)),
     tickets AS (DELETE FROM stream_tickets t USING gone g WHERE t.user_id = g.user_id AND t.device_id = g.id)
     INSERT INTO revocations (user_id, device_id) SELECT user_id, id FROM gone
     ON CONFLICT (user_id, device_id) DO UPDATE SET revoked_at = now()

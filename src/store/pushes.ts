@@ -172,20 +172,29 @@ export class PushStore {
     return rows.map((row) => row.user_id)
   }
 
-  /** The subscription has ended, unless the browser made another one meanwhile. */
-  async unsubscribe({ user_id, device_id, endpoint }: PushTarget): Promise<void> {
-    await this.#sql`
-      DELETE FROM push_subscriptions WHERE user_id = ${user_id} AND device_id = ${device_id} AND endpoint = ${endpoint}`
+  /** The subscription has ended; false if it was another one already, as the browser had made one meanwhile. */
+  async unsubscribe({ user_id, device_id, endpoint }: PushTarget): Promise<boolean> {
+    const ended = await this.#sql`
+      DELETE FROM push_subscriptions WHERE user_id = ${user_id} AND device_id = ${device_id} AND endpoint = ${endpoint}
+      RETURNING 1`
+    return ended.length > 0
   }
 
   /** A browser has subscribed anew: what was to be tried there again later is due. Returns whose turn that makes it. */
   async tryNow({ user_id, device_id }: DeviceIdentity): Promise<Due[]> {
     const rows = await this.#sql`
-      UPDATE pushes p SET tries = p.tries - ${device_id}::text, due_at = least(p.due_at, clock_timestamp())
-      FROM (SELECT about FROM pushes WHERE user_id = ${user_id} AND due_at IS NOT NULL AND tries ? ${device_id}::text
+      UPDATE pushes p SET tries = p.tries - ${device_id}::text, refused = array_remove(p.refused, ${device_id}::text),
+        due_at = CASE WHEN p.tries ? ${device_id}::text THEN least(p.due_at, clock_timestamp()) ELSE p.due_at END
+      FROM (SELECT about FROM pushes WHERE user_id = ${user_id} AND (tries ? ${device_id}::text OR ${device_id}::text = ANY (refused))
             ORDER BY about FOR UPDATE) o
       WHERE p.user_id = ${user_id} AND p.about = o.about RETURNING 1`
     return rows.length > 0 ? [{ user_id, due_ms: 0 }] : []
+  }
+
+  /** What came to somebody in the last `sinceMs`, should nobody have decided on it. */
+  owedTo(user_id: string, sinceMs: number): Promise<Owed[]> {
+    return this.#sql<Owed[]>`
+      SELECT ${user_id}::text AS user_id, o.* FROM owed_to(${user_id}::text, now() - ${`${Math.ceil(sinceMs)} milliseconds`}::interval, now()) o`
   }
 
   /** What was committed within a span of time, of the next people behind `after`; `next`: where to go on, if there are more. */

@@ -2,6 +2,8 @@ import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 
 type Target = { host: string; port: number }
+/** Whether to lose it: what comes from the server, and what the client sent at first and last. */
+type Choose = (answer: Buffer, sent: { first: string; last: string }) => boolean
 
 /** Stands between two parts, and fails as networks and servers do. */
 export class TcpProxy implements AsyncDisposable {
@@ -9,6 +11,7 @@ export class TcpProxy implements AsyncDisposable {
   readonly #connections = new Set<ProxiedConnection>()
   #target: Target
   #state: 'open' | 'refusing' | 'hanging' = 'open'
+  #losing: { choose: Choose; resolve(): void } | undefined
 
   private constructor(target: Target) {
     this.#target = target
@@ -60,6 +63,13 @@ export class TcpProxy implements AsyncDisposable {
     for (const connection of this.#connections) connection.resetAfter(bytes())
   }
 
+  /** The next answer that `choose` picks does not arrive, and its connection is reset. Resolves then. */
+  loseAnswer(choose: Choose): Promise<void> {
+    return new Promise((resolve) => {
+      this.#losing = { choose, resolve }
+    })
+  }
+
   restore(): void {
     this.#state = 'open'
     for (const connection of this.#connections) connection.resume()
@@ -76,10 +86,18 @@ export class TcpProxy implements AsyncDisposable {
       client.resetAndDestroy()
       return
     }
-    const connection = new ProxiedConnection(client, connect({ ...this.#target, noDelay: true }))
+    const server = connect({ ...this.#target, noDelay: true })
+    const connection = new ProxiedConnection(client, server, (...given) => this.#loses(...given))
     this.#connections.add(connection)
     client.once('close', () => this.#connections.delete(connection))
     if (this.#state === 'hanging') connection.hang()
+  }
+
+  #loses(...given: Parameters<Choose>): boolean {
+    if (!this.#losing?.choose(...given)) return false
+    this.#losing.resolve()
+    this.#losing = undefined
+    return true
   }
 }
 
@@ -90,12 +108,20 @@ class ProxiedConnection {
   #isHanging = false
   /** Bytes to the client until the reset. */
   #budget = Number.POSITIVE_INFINITY
+  #sent = { first: '', last: '' }
 
-  constructor(client: Socket, server: Socket) {
+  constructor(client: Socket, server: Socket, loses: Choose) {
     this.#client = client.setNoDelay()
     this.#server = server
-    this.#join(client, server, (chunk) => chunk)
-    this.#join(server, client, (chunk) => this.#spend(chunk))
+    this.#join(client, server, (chunk) => {
+      const last = chunk.toString('latin1')
+      this.#sent = { first: this.#sent.first || last, last }
+      return chunk
+    })
+    this.#join(server, client, (chunk) => {
+      if (loses(chunk, this.#sent)) this.#budget = 0
+      return this.#spend(chunk)
+    })
   }
 
   reset(): void {
