@@ -29,16 +29,22 @@ async function seeAll(device: Person): Promise<void> {
 }
 
 describe('what waits behind a push that is to be tried again', () => {
-  test('goes at once when that is over', async () => {
-    const { alice, bob, conversation } = await pair(node.url)
+  const ends = {
+    read: (bob: Person, group: string) => bob.call('PUT', `/v1/conversations/${group}/read`, { seq: 1 }),
+    muted: (bob: Person, group: string) => bob.call('PATCH', `/v1/conversations/${group}`, { muted: true }),
+    left: (bob: Person, group: string) => bob.call('DELETE', `/v1/conversations/${group}/members/${bob.id}`),
+  }
+  test.each(Object.entries(ends))('goes at once when that was %s', async (_, end) => {
+    const { alice, bob } = await pair(node.url)
+    const [group, other] = [await alice.group([bob]), await alice.group([bob])]
     let failures = 1
     recorder.answer = ({ target }) =>
       target.user_id === bob.id && failures-- > 0 ? retry(HOUR_MS) : accepted
-    await alice.send(conversation, 'one')
+    await alice.send(group, 'one')
     await recorder.waitFor(bob)
-    await alice.send(await alice.group([bob]), 'two')
+    await alice.send(other, 'two')
     await until('both to wait', async () => (await rowsOf(bob)).filter(({ later }) => later).length === 2)
-    await bob.call('PUT', `/v1/conversations/${conversation}/read`, { seq: 1 })
+    await end(bob, group)
     expect(previews(await recorder.waitFor(bob, 2, 5_000))).toEqual(['one', 'two'])
   })
 

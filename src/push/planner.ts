@@ -49,6 +49,8 @@ const MAX_RECIPIENTS = 500_000
 const MAX_WAITING = 100_000
 /** What is read beyond this leaves its notification where it is. */
 const MAX_READ = 10_000
+/** After these there may be nothing to ring somebody for: read, muted, left. */
+const ENDING: ReadonlySet<string> = new Set(['conversation.read', 'member.updated', 'member.removed'])
 /** How soon whoever is there is looked at again, as their tab may be hidden meanwhile: where many are, the later. */
 const AGAIN_MS = 1_000
 const MAX_AGAIN_MS = 10_000
@@ -87,7 +89,7 @@ export class Planner implements AsyncDisposable {
   /** Something was committed. Costs next to nothing: it is on the way of every message. */
   take(announcement: Announcement): void {
     const { news, body, recipients, ids } = announcement
-    if (body.type === 'conversation.read' && body.conversation_id !== null && this.#read.length < MAX_READ) {
+    if (ENDING.has(body.type) && body.conversation_id !== null && this.#read.length < MAX_READ) {
       for (const user_id of recipients) this.#read.push({ user_id, about: body.conversation_id })
     }
     if (!news) return

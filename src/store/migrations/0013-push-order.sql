@@ -71,6 +71,38 @@ BEGIN
   RETURNING p.user_id, greatest(extract(epoch FROM p.due_at - clock_timestamp()) * 1000, 0)::float8;
 END $$;
 
+-- What was read meanwhile: notifications that can be taken back are to be, once they were shown for `p_shown`; all else is
+-- over. What some device is still to be rung for, or was before the conversation was muted or left, is due now, so that a turn
+-- ends it. Returns whose turn that makes it, and after how many ms.
+CREATE OR REPLACE FUNCTION withdraw_pushes(p_users text[], p_abouts uuid[], p_shown interval) RETURNS TABLE (user_id text, due_ms float8)
+LANGUAGE plpgsql VOLATILE SET enable_seqscan = off AS $$
+#variable_conflict use_column
+BEGIN
+  RETURN QUERY
+  WITH over AS (
+    SELECT p.user_id, p.about, p.due_at IS NOT NULL AS is_due, EXISTS (
+             SELECT 1 FROM push_subscriptions s JOIN devices d ON d.user_id = s.user_id AND d.id = s.device_id
+              WHERE s.user_id = p.user_id AND s.device_id = ANY (p.rung) AND withdrawals_left(s, d) > 0) AS can_withdraw
+      FROM unnest(p_users, p_abouts) AS g (user_id, about)
+      JOIN pushes p ON p.user_id = g.user_id AND p.about = g.about
+      LEFT JOIN members m ON m.conversation_id = p.about AND m.user_id = p.user_id
+     WHERE NOT p.withdrawing AND (m.read_seq >= p.seq OR p.due_at IS NOT NULL AND coalesce(m.muted, true))
+     ORDER BY p.user_id, p.about FOR NO KEY UPDATE OF p),
+  gone AS (
+    DELETE FROM pushes p USING over o WHERE NOT o.is_due AND NOT o.can_withdraw AND p.user_id = o.user_id AND p.about = o.about),
+  ending AS (
+    UPDATE pushes p SET due_at = least(p.due_at, clock_timestamp())
+      FROM over o WHERE o.is_due AND p.user_id = o.user_id AND p.about = o.about
+    RETURNING p.user_id, p.due_at),
+  withdrawn AS (
+    UPDATE pushes p SET withdrawing = true, due_at = greatest(clock_timestamp(), p.rung_at + p_shown), begun_at = clock_timestamp(),
+           refused = '{}', tries = '{}'
+      FROM over o WHERE NOT o.is_due AND o.can_withdraw AND p.user_id = o.user_id AND p.about = o.about
+    RETURNING p.user_id, p.due_at)
+  SELECT d.user_id, greatest(extract(epoch FROM d.due_at - clock_timestamp()) * 1000, 0)::float8
+    FROM (SELECT * FROM ending UNION ALL SELECT * FROM withdrawn) d;
+END $$;
+
 -- Writes down what became of turns: a JSON list of {user_id, about, withdrawing, planned_seq, outcome 'rung' | 'over' | 'later',
 -- seq, rung, refused, tries, withdrawn, due_ms}.
 CREATE OR REPLACE FUNCTION settle_pushes(p_outcomes jsonb, p_shown interval) RETURNS void
