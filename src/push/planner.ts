@@ -3,6 +3,7 @@ import type { Announcement } from '../protocol/event.ts'
 import type { Candidate, PushView } from '../store/pushes.ts'
 import type { Due } from '../store/turn-queue.ts'
 import { judge } from './absence.ts'
+import { Losses } from './losses.ts'
 import type { PushMetrics } from './metrics.ts'
 import { Subscribers } from './subscribers.ts'
 import { newestOf, type Waiting, WaitingRoom } from './waiting.ts'
@@ -75,8 +76,7 @@ export class Planner implements AsyncDisposable {
   #hasSubscriptions = false
   #lookAt = 0
   #deciding = Number.POSITIVE_INFINITY
-  #lostSince = Number.POSITIVE_INFINITY
-  #lostLast = Number.NEGATIVE_INFINITY
+  readonly #losses = new Losses()
   #hasFailed = false
 
   constructor(given: Given) {
@@ -94,7 +94,7 @@ export class Planner implements AsyncDisposable {
     }
     if (!news) return
     const at = performance.now()
-    if (this.#recipients > MAX_RECIPIENTS) this.#lose(at)
+    if (this.#recipients > MAX_RECIPIENTS) this.#losses.add(at)
     else {
       const is_announcement = body.type === 'announcement'
       this.#arrived.push({ news, recipients, ids, is_announcement, at })
@@ -104,7 +104,7 @@ export class Planner implements AsyncDisposable {
 
   /** Something may have been committed here that take() is never told of: its answer was lost. */
   missed(): void {
-    this.#lose(performance.now())
+    this.#losses.add(performance.now())
   }
 
   /** Whether it can take what other nodes left. */
@@ -124,19 +124,14 @@ export class Planner implements AsyncDisposable {
       this.#arrived[0]?.at ?? Number.POSITIVE_INFINITY,
       this.#deciding,
       this.#waiting.oldest,
-      this.#lostSince,
+      this.#losses.since,
     )
     return Math.max(performance.now() - oldest, 0)
   }
 
-  /** Since when events were lost here: they are to be found in the database, once `settledMs` have gone by. */
+  /** Since when events were lost here, once `settledMs` have gone by: they are to be found in the database. */
   takeLost(settledMs: number): { sinceMs: number } | undefined {
-    const now = performance.now()
-    if (this.#lostSince > now - settledMs) return undefined
-    const sinceMs = now - this.#lostSince
-    // What was lost just now may not be there yet.
-    this.#lostSince = this.#lostLast > now - settledMs ? this.#lostLast : Number.POSITIVE_INFINITY
-    return { sinceMs }
+    return this.#losses.take(settledMs)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -198,11 +193,6 @@ export class Planner implements AsyncDisposable {
     this.#drop(count)
   }
 
-  #lose(at: number): void {
-    this.#lostSince = Math.min(this.#lostSince, at)
-    this.#lostLast = Math.max(this.#lostLast, at)
-  }
-
   #drop(count: number): void {
     this.#arrived = this.#arrived.slice(count)
     this.#recipients = this.#arrived.reduce((sum, one) => sum + one.recipients.length, 0)
@@ -213,7 +203,7 @@ export class Planner implements AsyncDisposable {
     for (const [index, user_id] of recipients.entries()) {
       const inbox_id = ids[index]
       if (inbox_id === undefined || user_id === news.by || !isWanted.has(user_id)) continue
-      if (this.#waiting.size >= MAX_WAITING) this.#lose(at)
+      if (this.#waiting.size >= MAX_WAITING) this.#losses.add(at)
       else {
         const { about, seq } = news
         this.#waiting.add({ user_id, about, is_announcement, from_seq: seq, seq, inbox_id }, at)
