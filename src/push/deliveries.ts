@@ -101,7 +101,8 @@ export class Deliveries {
     const outcome = await this.#send(target, delivery, signal)
     if (outcome.type === 'retry' && signal.aborted) return notTried(FIRST_AGAIN_MS)
     if (outcome.type === 'retry') place.failed(outcome.afterMs)
-    else place.succeeded()
+    else if (outcome.type === 'accepted') place.accepted()
+    else place.refused()
     return this.#judge(outcome, target, attempts)
   }
 

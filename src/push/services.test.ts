@@ -1,5 +1,6 @@
-import { beforeEach, expect, onTestFinished, test, vi } from 'vitest'
-import { type Place, PushServices } from './services.ts'
+import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
+import type { Place } from './service.ts'
+import { PushServices } from './services.ts'
 
 let services: PushServices
 
@@ -26,7 +27,7 @@ async function fail(endpoint: string, afterMs?: number): Promise<void> {
 
 async function succeed(endpoint: string): Promise<void> {
   using place = await enter(endpoint)
-  place.succeeded()
+  place.accepted()
 }
 
 /** Five of different endpoints, one after the other. */
@@ -125,4 +126,99 @@ test('128 are under way at a service; others wait for a place, and are turned aw
   await waiting
   vi.advanceTimersByTime(2_001)
   expect(await services.enter(at('late'))).toHaveProperty('afterMs')
+})
+
+describe('strangers', () => {
+  /** One push under way at each of so many hosts that never answer, from so many endpoints of it. */
+  const tryStrangers = async (count: number, endpoints = 1) => {
+    const hosts = Array.from({ length: count }, (_, n) => `${n}.strange-${endpoints}.example`)
+    const asked = hosts.flatMap((host) => Array.from({ length: endpoints }, (_, n) => at(String(n), host)))
+    const entered = await Promise.all(asked.map((each) => services.enter(each)))
+    return entered.flatMap((each) => ('afterMs' in each ? [] : [each]))
+  }
+
+  test('a few hosts are tried at once, whoever comes to a further one comes again later', async () => {
+    const places = await tryStrangers(48)
+    expect(places).toHaveLength(48)
+    const further = await services.enter(at('a', 'further.example'))
+    expect('afterMs' in further && further.afterMs).toBeGreaterThan(2_000)
+    places[0]?.[Symbol.dispose]()
+    await enter(at('a', 'further.example'))
+    expect(await services.enter(at('0', '0.strange-1.example'))).toHaveProperty('afterMs')
+  })
+
+  test('some room is kept for hosts that several endpoints are at', async () => {
+    await tryStrangers(1_000)
+    for (const name of ['a', 'a', 'b', 'c']) expect(await services.enter(at(name))).toHaveProperty('afterMs')
+    await succeed(at('d'))
+    await enter(at('a'))
+    await tryStrangers(100, 4)
+    expect(await services.enter(at('a', 'further.example'))).toHaveProperty('afterMs')
+    await enter(at('b'))
+  })
+
+  test('64 hosts have something under way at most', async () => {
+    await tryStrangers(48)
+    expect(await tryStrangers(100, 4)).toHaveLength(16)
+    expect(await tryStrangers(100, 5)).toEqual([])
+  })
+
+  test('many pushes to one of them share its place, within the bound of each', async () => {
+    await tryStrangers(47)
+    const places = await Promise.all(Array.from({ length: 128 }, (_, n) => enter(at(String(n)))))
+    const waiting = enter(at('next'))
+    places[0]?.accepted()
+    places[0]?.[Symbol.dispose]()
+    await waiting
+  })
+
+  test('who has accepted a push waits for none of them, and keeps nobody from being tried', async () => {
+    await succeed(at('a'))
+    await enter(at('b'))
+    await tryStrangers(100)
+    await tryStrangers(100, 4)
+    const places = await Promise.all(Array.from({ length: 127 }, (_, n) => enter(at(String(n)))))
+    expect(places).toHaveLength(127)
+    expect([services.isKnown(at('c')), services.isKnown(at('0', '0.strange-1.example'))]).toEqual([
+      true,
+      false,
+    ])
+  })
+
+  test('one that accepts while others of its pushes are under way makes room at once', async () => {
+    const [good] = await Promise.all([enter(at('a')), enter(at('b')), tryStrangers(47)])
+    expect(await services.enter(at('a', 'further.example'))).toHaveProperty('afterMs')
+    good.accepted()
+    await enter(at('a', 'further.example'))
+  })
+
+  test('an answer that is a refusal makes nobody known', async () => {
+    using place = await enter(at('a'))
+    place.refused()
+    expect(services.isKnown(at('a'))).toBe(false)
+  })
+
+  test('a host that finds no room again and again comes the later, up to a minute; those to it that ask meanwhile with it', async () => {
+    await tryStrangers(48)
+    for (const ms of [2_000, 4_000, 8_000, 16_000, 32_000, 32_000]) {
+      for (const name of ['a', 'b']) {
+        const away = await services.enter(at(name))
+        const afterMs = 'afterMs' in away ? away.afterMs : 0
+        expect(afterMs).toBeGreaterThanOrEqual(ms)
+        expect(afterMs).toBeLessThan(ms + Math.max(ms, 3_000))
+      }
+      vi.advanceTimersByTime(ms)
+    }
+  })
+
+  test('of ten thousand that accepted, the longest unused is forgotten for the next; strangers make nobody forget it', async () => {
+    await succeed(at('a'))
+    await succeed(at('b', 'used.example'))
+    for (let n = 0; n < 9_998; n += 1) await succeed(at('a', `${n}.known.example`))
+    for (let n = 0; n < 10_001; n += 1) await fail(at('a', `${n}.strange.example`))
+    await succeed(at('b', 'used.example'))
+    expect(services.isKnown(at('a'))).toBe(true)
+    await succeed(at('a', 'next.example'))
+    expect([services.isKnown(at('a')), services.isKnown(at('b', 'used.example'))]).toEqual([false, true])
+  })
 })

@@ -1,138 +1,85 @@
-/** A place in a push service's row, for one push; disposing gives it back. */
-export type Place = Disposable & {
-  /** The service answered, be it with a refusal. */
-  succeeded(): void
-  /** It could not take the push just now: `afterMs` as it said itself. */
-  failed(afterMs: number | undefined): void
-}
+import { type Place, Service } from './service.ts'
 
-const MAX_UNDER_WAY = 128
-/** A service that takes longer is slow: nobody waits for it. */
-const SLOW_MS = 2_000
-/** In a row, of so many endpoints: fewer may be their own fault. */
-const MAX_FAILURES = 5
-const FIRST_PAUSE_MS = 1_000
-const MAX_PAUSE_MS = 60_000
-/** The one that goes ahead may take so long. */
-const PROBE_MS = 10_000
-/** Spreads those who were turned away. */
-const SPREAD_MS = 3_000
-const MAX_KNOWN = 10_000
-const MAX_FAILING = 1_000
+/** Remembered of each kind; who is forgotten is a stranger again. */
+const MAX_REMEMBERED = 10_000
+/** Strangers at which something is under way: whoever has a domain has as many hosts as they like. */
+const MAX_STRANGERS = 64
+/** Of these so many are kept for hosts that several endpoints are at, as invented ones seldom are. */
+const RESERVED = 16
 
 /**
  * Bounds what is under way at each push service (the host of an endpoint), so that one that is slow or away holds up
- * neither the others nor the memory: whoever finds no place there comes again later.
+ * neither the others nor the memory: whoever finds no place there comes again later. Hosts that have never accepted a push
+ * are strangers: anybody can name thousands that never answer, so only a few of them are tried at once.
  */
 export class PushServices {
-  readonly #services = new Map<string, Service>()
+  /** By host, the longest unused first. */
+  readonly #known = new Map<string, Service>()
+  readonly #strangers = new Map<string, Service>()
+  /** Strangers at which something is under way. */
+  readonly #tried = new Set<Service>()
 
   /** A place at the service, or after how many ms to ask again. */
-  enter(endpoint: string): Promise<Place | { afterMs: number }> {
-    return this.#serviceOf(endpoint).enter(endpoint)
+  async enter(endpoint: string): Promise<Place | { afterMs: number }> {
+    const host = hostOf(endpoint)
+    const service = this.#serviceOf(host)
+    const place = await service.enter(endpoint)
+    if ('afterMs' in place) return place
+    if (!this.#known.has(host) && !this.#admits(service, endpoint)) {
+      place[Symbol.dispose]()
+      return { afterMs: service.turnAway() }
+    }
+    return {
+      ...place,
+      accepted: () => {
+        place.accepted()
+        this.#know(host, service)
+      },
+      [Symbol.dispose]: () => {
+        place[Symbol.dispose]()
+        if (service.isIdle) this.#tried.delete(service)
+      },
+    }
   }
 
-  #serviceOf(endpoint: string): Service {
-    const host = URL.parse(endpoint)?.host ?? ''
-    const known = this.#services.get(host)
-    if (known) return known
-    if (this.#services.size >= MAX_KNOWN) this.#forget()
-    const service = new Service()
-    this.#services.set(host, service)
+  /** Whether it has accepted a push, as far as is remembered. */
+  isKnown(endpoint: string): boolean {
+    return this.#known.has(hostOf(endpoint))
+  }
+
+  #serviceOf(host: string): Service {
+    const known = this.#known.get(host)
+    const service = known ?? this.#strangers.get(host) ?? new Service()
+    remember(known ? this.#known : this.#strangers, host, service)
     return service
   }
 
-  #forget(): void {
-    for (const [host, service] of this.#services) if (service.isIdle) this.#services.delete(host)
+  #admits(stranger: Service, endpoint: string): boolean {
+    const max = stranger.isWantedBySeveral(endpoint) ? MAX_STRANGERS : MAX_STRANGERS - RESERVED
+    if (this.#tried.size >= max && !this.#tried.has(stranger)) return false
+    this.#tried.add(stranger)
+    return true
+  }
+
+  #know(host: string, service: Service): void {
+    this.#strangers.delete(host)
+    this.#tried.delete(service)
+    remember(this.#known, host, service)
   }
 }
 
-/** One that fails is left alone for a while, the longer the more often; then one push goes ahead of all others. */
-class Service {
-  /** Pushes under way, the oldest first; when each began. */
-  readonly #underWay = new Map<symbol, number>()
-  readonly #waiting = new Set<() => void>()
-  /** Endpoints that failed and have not been answered since: what is always broken says nothing of its service. */
-  readonly #failing = new Set<string>()
-  #failures = 0
-  /** What began before fails together with one that was counted. */
-  #countsFrom = 0
-  #pausedUntil = 0
-  #lastPauseMs = 0
-  #probe: symbol | undefined
+function hostOf(endpoint: string): string {
+  return URL.parse(endpoint)?.host ?? ''
+}
 
-  get isIdle(): boolean {
-    return this.#underWay.size === 0 && this.#waiting.size === 0
-  }
-
-  async enter(endpoint: string): Promise<Place | { afterMs: number }> {
-    let afterMs = this.#closedMs()
-    if (afterMs === undefined && this.#underWay.size >= MAX_UNDER_WAY) {
-      // It may have failed for others meanwhile.
-      afterMs = (await this.#waitForPlace()) ? this.#closedMs() : SLOW_MS
-    }
-    return afterMs === undefined ? this.#place(endpoint) : { afterMs: afterMs + Math.random() * SPREAD_MS }
-  }
-
-  /** For how long nobody gets in, unless somebody may. */
-  #closedMs(): number | undefined {
-    const pausedMs = this.#pausedUntil - performance.now()
-    if (pausedMs > 0) return pausedMs
-    return this.#probe ? Math.min(this.#lastPauseMs, PROBE_MS) : undefined
-  }
-
-  #place(endpoint: string): Place {
-    const key = Symbol()
-    const began = performance.now()
-    this.#underWay.set(key, began)
-    if (this.#failures >= MAX_FAILURES) this.#probe = key
-    return {
-      succeeded: () => {
-        this.#failing.delete(endpoint)
-        this.#failures = 0
-        this.#probe = undefined
-      },
-      failed: (afterMs) => {
-        if (began >= this.#countsFrom && !this.#failing.has(endpoint)) this.#count(endpoint, afterMs)
-      },
-      [Symbol.dispose]: () => this.#leave(key),
-    }
-  }
-
-  #leave(key: symbol): void {
-    if (!this.#underWay.delete(key)) return
-    if (this.#probe === key) this.#probe = undefined
-    const [wake] = this.#waiting
-    wake?.()
-  }
-
-  #count(endpoint: string, afterMs = 0): void {
-    const [oldest = ''] = this.#failing
-    if (this.#failing.size >= MAX_FAILING) this.#failing.delete(oldest)
-    this.#failing.add(endpoint)
-    this.#failures += 1
-    const now = performance.now()
-    const isPause = this.#failures >= MAX_FAILURES
-    if (isPause || this.#failures === 1) this.#countsFrom = now
-    if (!isPause) return
-    const pauseMs = Math.max(FIRST_PAUSE_MS * 2 ** (this.#failures - MAX_FAILURES), afterMs)
-    this.#lastPauseMs = Math.min(pauseMs, MAX_PAUSE_MS)
-    this.#pausedUntil = now + this.#lastPauseMs
-  }
-
-  /** False if none became free in time, or it is not to be expected. */
-  #waitForPlace(): Promise<boolean> {
-    const [oldest = 0] = this.#underWay.values()
-    if (performance.now() - oldest > SLOW_MS) return Promise.resolve(false)
-    return new Promise((resolve) => {
-      const end = (isFree: boolean) => {
-        clearTimeout(timer)
-        this.#waiting.delete(wake)
-        resolve(isFree)
-      }
-      const wake = () => end(true)
-      const timer = setTimeout(end, SLOW_MS, false)
-      this.#waiting.add(wake)
-    })
+/** As the one used last; the longest unused that is idle makes room for it. */
+function remember(services: Map<string, Service>, host: string, service: Service): void {
+  services.delete(host)
+  services.set(host, service)
+  if (services.size <= MAX_REMEMBERED) return
+  for (const [each, { isIdle }] of services) {
+    if (!isIdle || each === host) continue
+    services.delete(each)
+    return
   }
 }
