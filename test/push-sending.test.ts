@@ -210,21 +210,31 @@ describe('a push service that misbehaves', () => {
     expect(await push({}, hasty)).toEqual({ type: 'accepted' })
   })
 
-  test('an idle connection that it closed costs no push', async () => {
-    await push()
-    let resets = 0
-    browser.next.push((_, { socket }) => {
-      resets += 1
-      socket.destroy()
+  test('a connection that it closed while it was idle costs no push', async () => {
+    let isClosed = false
+    browser.next.push((response, { socket }) => {
+      socket.on('close', () => {
+        isClosed = true
+      })
+      response.writeHead(201).end(() => socket.end())
     })
     expect(await push()).toEqual({ type: 'accepted' })
-    expect([resets, browser.pushes.length]).toEqual([1, 3])
+    await until('both to have closed it', () => isClosed)
+    expect(await push()).toEqual({ type: 'accepted' })
+    expect(browser.pushes).toHaveLength(2)
   })
 
-  test('whoever closes it again and again is left to the queue', async () => {
+  test('one that closes a connection instead of answering is left to the queue, be it used again or new', async () => {
+    await push()
     browser.always = (_, { socket }) => socket.destroy()
-    expect(await push()).toMatchObject({ type: 'retry', reason: expect.stringMatching(CUT_OFF) })
-    expect(browser.pushes).toHaveLength(2)
+    for (const count of [2, 3]) {
+      expect(await push()).toMatchObject({ type: 'retry', reason: expect.stringMatching(CUT_OFF) })
+      expect(browser.pushes).toHaveLength(count)
+    }
+    const [, closed, fresh] = browser.pushes.map(({ connection }) => connection)
+    expect(fresh).not.toBe(closed)
+    browser.always = undefined
+    expect(await push()).toEqual({ type: 'accepted' })
   })
 
   test('one that is not there, speaks no TLS, or has a certificate of somebody else is tried again', async () => {

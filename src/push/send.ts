@@ -72,6 +72,7 @@ export class PushSender implements Disposable {
       ...(options.topic !== undefined && { topic: options.topic }),
       headers: { Authorization: this.#signer.authorization(url.origin) },
     })
-    return { url, headers, body }
+    const numbers = { TTL: String(options.ttlSeconds), 'Content-Length': String(body.length) }
+    return { url, headers: { ...headers, ...numbers }, body }
   }
 }
