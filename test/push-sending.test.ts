@@ -293,4 +293,11 @@ describe('in a thread of its own', () => {
     const outcome = await strict.send(target, payload, options, new AbortController().signal)
     expect(outcome).toMatchObject({ type: 'rejected', status: 0 })
   })
+  test('what was given up before it began is not sent', async () => {
+    await using thread = new SenderThread(keys, { allowedHosts: [], allowPrivate: true })
+    browser.always = silent
+    const outcome = await thread.send(targetOf(browser.toJSON()), payload, options, AbortSignal.abort())
+    expect(outcome).toEqual({ type: 'retry', afterMs: undefined, reason: 'given up' })
+    expect(browser.pushes).toEqual([])
+  })
 })

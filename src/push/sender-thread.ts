@@ -14,6 +14,8 @@ export type ThreadRequest =
 
 export type ThreadAnswer = { id: number } & ({ outcome: PushOutcome } | { error: string })
 
+const GIVEN_UP: PushOutcome = { type: 'retry', afterMs: undefined, reason: 'given up' }
+
 type Thread = { worker: Worker; waiters: Map<number, Waiter> }
 type Waiter = { resolve(outcome: PushOutcome): void; reject(error: Error): void }
 
@@ -34,6 +36,7 @@ export class SenderThread implements AsyncDisposable {
 
   /** As PushSender sends. Rejects if the thread dies; the next push starts another one. */
   readonly send: SendPush = async (target, payload, options, signal) => {
+    if (signal.aborted) return GIVEN_UP
     const { worker, waiters } = this.#started()
     this.#lastId += 1
     const id = this.#lastId
