@@ -1,7 +1,8 @@
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import type { DuePush, PushView } from '../store/pushes.ts'
 import { Deliveries } from './deliveries.ts'
 import { newPushMetrics } from './metrics.ts'
+import type { PushOutcome, SendPush } from './push.ts'
 import { PushServices } from './services.ts'
 
 const endpoint = 'https://push.example/1'
@@ -16,24 +17,31 @@ const view: PushView = {
   ...{ mention_count: 0, devices: [], database_epoch: 'epoch' },
 }
 
+const NOW = Date.now()
+const metrics = newPushMetrics()
+
+function deliveriesBy(send: SendPush, services = new PushServices()): Deliveries {
+  return new Deliveries({
+    ...{ send, services, previews: true, metrics, now: () => NOW },
+    unsubscribe: async () => true,
+    ...{ onAlarm: () => {}, onError: () => {} },
+  })
+}
+
+const look = (ms: number) => ({
+  ...{ lines: new Map(), signal: new AbortController().signal },
+  freshUntil: performance.now() + ms,
+})
+
 test('a push that gets its place at the service only when it is no longer fresh is put off, not sent', async () => {
   const services = new PushServices()
   // As many as there is room for.
   const taken = await Promise.all(Array.from({ length: 128 }, () => services.enter(endpoint)))
   let sent = 0
-  const deliveries = new Deliveries({
-    ...{ services, previews: true, metrics: newPushMetrics(), now: () => Date.now() },
-    send: async () => {
-      sent += 1
-      return { type: 'accepted' }
-    },
-    unsubscribe: async () => true,
-    ...{ onAlarm: () => {}, onError: () => {} },
-  })
-  const look = (ms: number) => ({
-    ...{ lines: new Map(), signal: new AbortController().signal },
-    freshUntil: performance.now() + ms,
-  })
+  const deliveries = deliveriesBy(async () => {
+    sent += 1
+    return { type: 'accepted' }
+  }, services)
   const late = deliveries.deliver({ push, view }, look(50))
   const soon = deliveries.deliver({ push, view }, look(30_000))
   setTimeout(() => {
@@ -45,4 +53,38 @@ test('a push that gets its place at the service only when it is no longer fresh 
   })
   expect(await soon).toEqual({ rung: ['phone'], refused: [], tries: {} })
   expect(sent).toBe(1)
+})
+
+/** After how many ms a push is tried again that has had so many attempts before. */
+async function againMs(outcome: PushOutcome, attempts: number): Promise<number> {
+  const tried: DuePush = { ...push, tries: { phone: { attempts, at: 0 } } }
+  const deliveries = deliveriesBy(async () => outcome)
+  const { tries } = await deliveries.deliver({ push: tried, view }, look(30_000))
+  expect(tries.phone?.attempts).toBe(attempts + 1)
+  return (tries.phone?.at ?? 0) - NOW
+}
+
+describe.each<PushOutcome>([
+  { type: 'retry', afterMs: undefined, reason: '503' },
+  { type: 'rejected', status: 401, reason: 'unknown key' },
+  { type: 'rejected', status: 403, reason: 'unknown key' },
+])('what was answered with %j is tried again', (outcome) => {
+  test.each([
+    [0, 1_000, 1_500],
+    [1, 2_000, 3_000],
+    [11, 2_048_000, 3_072_000],
+    [12, 3_600_000, 3_600_000],
+    [1_000, 3_600_000, 3_600_000],
+  ])('after %i attempts before in %i to %i ms', async (attempts, least, most) => {
+    for (let n = 0; n < 50; n += 1) {
+      const ms = await againMs(outcome, attempts)
+      expect(ms).toBeGreaterThanOrEqual(least)
+      expect(ms).toBeLessThanOrEqual(most)
+    }
+  })
+})
+
+test('a service may ask for more than an hour, and not for less than a second', async () => {
+  expect(await againMs({ type: 'retry', afterMs: 7_200_000, reason: '503' }, 0)).toBe(7_200_000)
+  expect(await againMs({ type: 'retry', afterMs: 0, reason: '503' }, 0)).toBeGreaterThanOrEqual(1_000)
 })

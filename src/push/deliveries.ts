@@ -144,15 +144,14 @@ export class Deliveries {
         if (outcome.status !== 401 && outcome.status !== 403) return { type: 'refused' }
         metrics.unauthorized += 1
         this.#given.onAlarm(URL.parse(target.endpoint)?.origin ?? '', outcome.reason)
-        // Until an operator has mended it.
-        return { type: 'again', ms: MAX_AGAIN_MS, tried: true }
+        return { type: 'again', ms: backoff(attempts), tried: true }
     }
   }
 }
 
-/** From 1 s to 1 h, a quarter more or less, and not before the service said: one that says "at once" is not believed. */
+/** From 1 s to 1 h, up to half as long again, and not before the service said: one that says "at once" is not believed. */
 function backoff(attempts: number, afterMs = 0): number {
-  const ms = FIRST_AGAIN_MS * 2 ** Math.min(attempts, 12) * (0.75 + Math.random() / 2)
+  const ms = FIRST_AGAIN_MS * 2 ** Math.min(attempts, 12) * (1 + Math.random() / 2)
   return Math.min(Math.max(Math.min(ms, MAX_AGAIN_MS), afterMs), DAY_MS)
 }
 
