@@ -3,9 +3,9 @@ import type { Opening, Start } from '../protocol/cursor.ts'
 import type { Hint, LogEvent } from '../protocol/event.ts'
 import { type PassingEvent, passingKey } from '../protocol/passing.ts'
 import type { ResetReason } from '../protocol/types.ts'
+import { Seldom } from '../seldom.ts'
 import type { Listener } from './bus.ts'
 import type { Log } from './log.ts'
-import { Seldom } from './seldom.ts'
 
 /** Who reads an inbox here: told every event once, in order, without a gap. */
 export type Reader = {

@@ -1,7 +1,7 @@
 import { MAX_WATCHED_MEMBERS, TYPING_EVERY_MS, TYPING_SECONDS } from '../protocol/constants.ts'
 import { encodePassing, type Passing } from '../protocol/passing.ts'
+import { Seldom } from '../seldom.ts'
 import type { Audience } from './audience.ts'
-import { Seldom } from './seldom.ts'
 
 /** Tells the other members of a conversation that somebody types. */
 export class Typing {

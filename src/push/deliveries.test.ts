@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest'
+import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import type { DuePush, PushView } from '../store/pushes.ts'
 import { Deliveries } from './deliveries.ts'
 import { newPushMetrics } from './metrics.ts'
@@ -19,12 +19,20 @@ const view: PushView = {
 
 const NOW = Date.now()
 const metrics = newPushMetrics()
+let alarms: unknown[][]
+let errors: unknown[]
+
+beforeEach(() => {
+  alarms = []
+  errors = []
+})
 
 function deliveriesBy(send: SendPush, services = new PushServices()): Deliveries {
   return new Deliveries({
     ...{ send, services, previews: true, metrics, now: () => NOW },
     unsubscribe: async () => true,
-    ...{ onAlarm: () => {}, onError: () => {} },
+    onAlarm: (...alarm) => void alarms.push(alarm),
+    onError: (error) => void errors.push(error),
   })
 }
 
@@ -87,4 +95,19 @@ describe.each<PushOutcome>([
 test('a service may ask for more than an hour, and not for less than a second', async () => {
   expect(await againMs({ type: 'retry', afterMs: 7_200_000, reason: '503' }, 0)).toBe(7_200_000)
   expect(await againMs({ type: 'retry', afterMs: 0, reason: '503' }, 0)).toBeGreaterThanOrEqual(1_000)
+})
+
+test('what fails here is told of once a minute, whatever number of pushes it is', async () => {
+  vi.useFakeTimers({ toFake: ['performance'] })
+  onTestFinished(() => void vi.useRealTimers())
+  let reason = 'no key'
+  const deliveries = deliveriesBy(() => Promise.reject(new Error(reason)))
+  for (let n = 0; n < 20; n += 1) await deliveries.deliver({ push, view }, look(30_000))
+  expect(errors).toEqual([new Error('no key')])
+  reason = 'no thread'
+  await deliveries.deliver({ push, view }, look(30_000))
+  expect(errors).toEqual([new Error('no key'), new Error('no thread')])
+  vi.advanceTimersByTime(60_000)
+  await deliveries.deliver({ push, view }, look(30_000))
+  expect(errors).toHaveLength(3)
 })

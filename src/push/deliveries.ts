@@ -1,3 +1,4 @@
+import { Seldom } from '../seldom.ts'
 import type { DuePush, PushView, Tries } from '../store/pushes.ts'
 import { Line } from './line.ts'
 import type { PushMetrics } from './metrics.ts'
@@ -37,10 +38,14 @@ const MAX_AGAIN_MS = 3_600_000
 const DAY_MS = 86_400_000
 /** What is tried again this much too early is no matter. */
 const EARLY_MS = 50
+/** What fails here for one fails for thousands: of each kind, and of so many of them, one is told of in a minute. */
+const TELL_EVERY_MS = 60_000
+const MAX_TOLD = 16
 
 /** Sends pushes to all browsers of a person that are still to get them. */
 export class Deliveries {
   readonly #given: Given
+  readonly #told = new Seldom(TELL_EVERY_MS, MAX_TOLD)
 
   constructor(given: Given) {
     this.#given = given
@@ -120,7 +125,7 @@ export class Deliveries {
 
   /** No push service did that. */
   readonly #failed = (error: unknown): PushOutcome => {
-    this.#given.onError(error)
+    if (this.#told.admits(String(error))) this.#given.onError(error)
     return { type: 'retry', afterMs: undefined, reason: 'failed here' }
   }
 
