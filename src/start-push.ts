@@ -5,6 +5,7 @@ import type { Config } from './config.ts'
 import type { Announcement } from './protocol/event.ts'
 import { Deliveries } from './push/deliveries.ts'
 import { EndpointGuard } from './push/endpoint-guard.ts'
+import { keyAlarms } from './push/key-alarms.ts'
 import { newPushMetrics, type PushMetrics } from './push/metrics.ts'
 import { Pace } from './push/pace.ts'
 import { Planner } from './push/planner.ts'
@@ -29,8 +30,6 @@ const STALE_MS = 15_000
 const EXPIRE_SECONDS = 45
 /** Firefox looks so long after a push whether something is shown for it: taken back before, it counts as silent too. */
 const SHOWN_MS = 3_000
-/** The same alarm is not raised more often. */
-const ALARM_EVERY_MS = 60_000
 
 /** Waking people up, as the rest of the gateway sees it. */
 export type Push = {
@@ -82,7 +81,7 @@ export async function startPush(given: Given, stack: AsyncDisposableStack): Prom
   const metrics = newPushMetrics()
   const deliveries = new Deliveries({
     send: overrides.send ?? sender.send,
-    ...{ services: new PushServices(), previews, metrics, now, onAlarm: alarms(log), onError },
+    ...{ services: new PushServices(), previews, metrics, now, onAlarm: keyAlarms(log), onError },
     unsubscribe: (target) =>
       store.unsubscribe(target).catch((error: unknown) => {
         onError(error)
@@ -134,15 +133,4 @@ function failStart(error: unknown): never {
   throw new StartError(
     `The queue of pushes cannot be made in the database: ${reason}. The role has to own the database, or be allowed to create schemas in it`,
   )
-}
-
-function alarms(log: Logger): (service: string, reason: string) => void {
-  const raised = new Map<string, number>()
-  return (service, reason) => {
-    const now = performance.now()
-    if (now - (raised.get(service) ?? Number.NEGATIVE_INFINITY) < ALARM_EVERY_MS) return
-    raised.set(service, now)
-    const advice = 'Check that VAPID_PUBLIC_KEY and VAPID_PRIVATE_KEY are those that browsers subscribed with'
-    log.error({ service, reason }, `The push service refuses our keys. ${advice}`)
-  }
 }

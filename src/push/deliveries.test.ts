@@ -97,6 +97,20 @@ test('a service may ask for more than an hour, and not for less than a second', 
   expect(await againMs({ type: 'retry', afterMs: 0, reason: '503' }, 0)).toBeGreaterThanOrEqual(1_000)
 })
 
+test('an alarm says of whom it is, and whether they ever took a push', async () => {
+  const outcomes: PushOutcome[] = [
+    { type: 'rejected', status: 403, reason: 'unknown key' },
+    { type: 'accepted' },
+    { type: 'rejected', status: 401, reason: 'unknown key' },
+  ]
+  const deliveries = deliveriesBy(async () => outcomes.shift() ?? { type: 'gone' })
+  for (let n = 0; n < 3; n += 1) await deliveries.deliver({ push, view }, look(30_000))
+  expect(alarms).toEqual([
+    ['https://push.example', 'unknown key', false],
+    ['https://push.example', 'unknown key', true],
+  ])
+})
+
 test('what fails here is told of once a minute, whatever number of pushes it is', async () => {
   vi.useFakeTimers({ toFake: ['performance'] })
   onTestFinished(() => void vi.useRealTimers())

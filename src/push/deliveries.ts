@@ -25,8 +25,8 @@ type Given = {
   now(): number
   /** False if it was another subscription already. */
   unsubscribe(target: PushTarget): Promise<boolean>
-  /** A push service refuses our keys: nobody there is woken until an operator mends that. */
-  onAlarm(service: string, reason: string): void
+  /** A push service refuses our keys: nobody there is woken until an operator mends that. `isKnown`: it has taken pushes. */
+  onAlarm(service: string, reason: string, isKnown: boolean): void
   onError(error: unknown): void
 }
 
@@ -130,7 +130,7 @@ export class Deliveries {
   }
 
   async #judge(outcome: PushOutcome, target: PushTarget, attempts: number): Promise<Result> {
-    const { metrics } = this.#given
+    const { services, metrics, onAlarm } = this.#given
     switch (outcome.type) {
       case 'accepted':
         metrics.accepted += 1
@@ -148,7 +148,7 @@ export class Deliveries {
         metrics.rejected += 1
         if (outcome.status !== 401 && outcome.status !== 403) return { type: 'refused' }
         metrics.unauthorized += 1
-        this.#given.onAlarm(URL.parse(target.endpoint)?.origin ?? '', outcome.reason)
+        onAlarm(originOf(target), outcome.reason, services.isKnown(target.endpoint))
         return { type: 'again', ms: backoff(attempts), tried: true }
     }
   }
@@ -167,6 +167,10 @@ function ownOf<T>(record: Record<string, T>, id: string): T | undefined {
 
 function notTried(ms: number): Result {
   return { type: 'again', ms, tried: false }
+}
+
+function originOf({ endpoint }: PushTarget): string {
+  return URL.parse(endpoint)?.origin ?? ''
 }
 
 /** Only who was rung needs their notification taken back, where the browser lets one do that unseen. */
