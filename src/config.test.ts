@@ -41,15 +41,43 @@ test.each([
   ],
   [
     { VAPID_SUBJECT: 'admin@example.org' },
-    'VAPID_SUBJECT is "admin@example.org" but must be an address such as',
+    'VAPID_SUBJECT is "admin@example.org" but must be one address such as',
   ],
-  [{ VAPID_SUBJECT: 'http://example.org' }, 'VAPID_SUBJECT is "http://example.org" but must be an address'],
-  [{ VAPID_SUBJECT: 'mailto:' }, 'VAPID_SUBJECT is "mailto:" but must be an address'],
+  [{ VAPID_SUBJECT: 'http://example.org' }, 'VAPID_SUBJECT is "http://example.org" but must be one address'],
+  ...[
+    'mailto:',
+    'mailto:a b@c.de',
+    'mailto:<a@b.de>',
+    'mailto:a@b.de,mailto:c@d.de',
+    'mailto:a@b.de,c@d.de',
+    'mailto:admin@localhost',
+    'mailto:a@b.de?subject=push',
+    'https://localhost',
+    'https://localhost:8443/contact',
+    'https://push.localhost',
+    'https://127.0.0.1/contact',
+    'https://[::1]/contact',
+    'https://chat/contact',
+    'https://anna@example.org',
+    'https://a.de, https://b.de',
+    'https://a.de,https://b.de',
+    'https://',
+  ].map((subject): [NodeJS.ProcessEnv, string] => [
+    { VAPID_SUBJECT: subject },
+    `VAPID_SUBJECT is "${subject}" but must be one address such as`,
+  ]),
   [
     { PUSH_ALLOWED_HOSTS: 'https://a.example' },
     'PUSH_ALLOWED_HOSTS is "https://a.example" but must be hosts',
   ],
   [{ PUSH_ALLOWED_HOSTS: 'a.example,*' }, 'PUSH_ALLOWED_HOSTS is "a.example,*" but must be hosts such as'],
+  [{ PUSH_ALLOWED_HOSTS: 'a.b:0' }, 'PUSH_ALLOWED_HOSTS is "a.b:0" but must have ports from 1 to 65535'],
+  [
+    { PUSH_ALLOWED_HOSTS: 'a.b:99999' },
+    'PUSH_ALLOWED_HOSTS is "a.b:99999" but must have ports from 1 to 65535',
+  ],
+  [{ PUSH_ALLOWED_HOSTS: ',' }, 'PUSH_ALLOWED_HOSTS is "," but must name at least one host, or be unset'],
+  [{ PUSH_ALLOWED_HOSTS: ' ' }, 'PUSH_ALLOWED_HOSTS is " " but must name at least one host, or be unset'],
 ])('%j stops the start with one line that names the variable', (env, message) => {
   expect(() => loadConfig(env)).toThrow(message)
   expect(() => loadConfig(env)).not.toThrow(/\n|secret/)
@@ -80,6 +108,25 @@ test('keys for pushes are a pair, and hosts are compared in lower case', () => {
     vapidPrivateKey: PRIVATE_KEY,
     vapidSubject: 'mailto:admin@example.org',
   })
+})
+
+test('hosts for pushes are written as an endpoint shows them', () => {
+  const allowedOf = (hosts: string) => loadConfig({ PUSH_ALLOWED_HOSTS: hosts }).push.allowedHosts
+  expect(allowedOf('push.example.org:443')).toEqual(['push.example.org'])
+  expect(allowedOf('*.example.org:443, a.example:08443,127.1')).toEqual([
+    '*.example.org',
+    'a.example:8443',
+    '127.0.0.1',
+  ])
+})
+
+test.each([
+  ['MAILTO:Push.Admin+chat@example.org', 'mailto:Push.Admin+chat@example.org'],
+  ['mailto:admin@chat.example.xn--p1ai', 'mailto:admin@chat.example.xn--p1ai'],
+  ['HTTPS://example.org/@Admin', 'https://example.org/@Admin'],
+  ['https://chat.example.org:8443', 'https://chat.example.org:8443'],
+])('VAPID_SUBJECT may be %s', (given, subject) => {
+  expect(loadConfig({ VAPID_SUBJECT: given }).push.vapidSubject).toBe(subject)
 })
 
 test('lists are split and trimmed', () => {

@@ -132,21 +132,45 @@ const natsUrls = list
 
 const secret = z.string().min(32, { error: 'must have at least 32 characters, random ones' })
 
+/** One to which pushes may go, as an address; nothing if it can be none. */
+function parsePushHost(text: string): URL | null {
+  const isHost = /^(\*\.)?[a-z0-9-]+(\.[a-z0-9-]+)*(:\d+)?$/i.test(text)
+  return isHost ? URL.parse(`https://${text.replace('*.', '')}`) : null
+}
+
 const pushHost = z
   .string()
-  .transform((text) => text.toLowerCase())
-  .refine((text) => /^(\*\.)?[a-z0-9-]+(\.[a-z0-9-]+)*(:\d{1,5})?$/.test(text), {
+  .refine((text) => parsePushHost(text.replace(/:\d+$/, '')), {
     error: 'must be hosts such as push.example.org or *.example.org, with commas between them',
   })
+  .refine((text) => parsePushHost(text) && !/:0+$/.test(text), {
+    error: 'must have ports from 1 to 65535, such as push.example.org:8443',
+  })
+  // As an endpoint shows it: without the port 443.
+  .transform((text) => `${text.startsWith('*.') ? '*.' : ''}${parsePushHost(text)?.host}`)
 
 const vapidPrivateKey = z.string().refine((text) => publicKeyOf(text) !== undefined, {
   error: 'must be a P-256 private key: 32 bytes as base64url, 43 characters',
 })
 
+/** A name that others can know: neither an address nor this machine. */
+function isPublicName(name: string): boolean {
+  return /^[a-z0-9-]+(\.[a-z0-9-]+)+$/i.test(name) && isIP(name) === 0 && !/\.localhost$/i.test(name)
+}
+
+function isContact(text: string): boolean {
+  const [, address = ''] = /^mailto:(.*)$/s.exec(text) ?? []
+  const [, domain] = address.split('@')
+  if (domain !== undefined) return z.regexes.html5Email.test(address) && isPublicName(domain)
+  const url = URL.parse(text)
+  return /^https:\/\/\S+$/.test(text) && url?.username === '' && isPublicName(url.hostname)
+}
+
 const vapidSubject = z
   .string()
-  .refine((text) => /^(mailto:.+@|https:\/\/).+/.test(text) && URL.canParse(text), {
-    error: 'must be an address such as mailto:admin@example.org or https://example.org/contact',
+  .transform((text) => text.replace(/^[a-z]+:/i, (scheme) => scheme.toLowerCase()))
+  .refine(isContact, {
+    error: 'must be one address such as mailto:admin@example.org or https://example.org/contact',
   })
 
 const environment = z.object({
@@ -190,7 +214,10 @@ const environment = z.object({
   VAPID_PUBLIC_KEY: z.string().optional(),
   VAPID_PRIVATE_KEY: vapidPrivateKey.optional(),
   VAPID_SUBJECT: vapidSubject.optional(),
-  PUSH_ALLOWED_HOSTS: list.pipe(z.array(pushHost)).default([]),
+  PUSH_ALLOWED_HOSTS: list
+    .refine((hosts) => hosts.length > 0, { error: 'must name at least one host, or be unset for any' })
+    .pipe(z.array(pushHost))
+    .default([]),
   PUSH_ALLOW_PRIVATE: onOff.default(false),
   PUSH_GRACE_SECONDS: whole(0, 600).default(5),
   PUSH_PREVIEWS: onOff.default(true),
