@@ -153,6 +153,8 @@ describe('what is not a subscription is refused', () => {
   test.each<[string, string, () => unknown]>([
     ['no endpoint', 'endpoint', () => ({ keys: good().keys })],
     ['no keys', 'keys', () => ({ endpoint: good().endpoint })],
+    ['keys in a list', 'keys', () => ({ ...good(), keys: [] })],
+    ['a time that is a text', 'expirationTime', () => ({ ...good(), expirationTime: 'soon' })],
     ['no auth', 'keys.auth', () => ({ ...good(), keys: { p256dh: good().keys.p256dh } })],
     ['a short auth', 'keys.auth', () => ({ ...good(), keys: { ...good().keys, auth: 'AAAA' } })],
     ['a long auth', 'keys.auth', () => ({ ...good(), keys: { ...good().keys, auth: 'A'.repeat(44) } })],
@@ -184,7 +186,7 @@ describe('what is not a subscription is refused', () => {
     ],
   ])('%s', async (_, path, body) => {
     const { errors } = expectProblem(await put(anna, body()), 422, 'validation_failed')
-    expect(errors).toMatchObject([{ path }])
+    expect(errors).toMatchObject([{ path, message: expect.stringMatching(/^(must|is) /) }])
     expect(await rowsOf(anna)).toEqual([])
   })
 
@@ -193,25 +195,35 @@ describe('what is not a subscription is refused', () => {
   })
 })
 
+const NOT_PUBLIC = 'an https address of a push service on the public Internet'
+
 test.each([
-  'http://push.example.org/x',
-  'https://127.0.0.1/x',
-  'https://2130706433/x',
-  'https://[::ffff:10.0.0.1]/x',
-  'https://localhost/x',
-  'https://push.example.org:8443/x',
-  'https://a:b@push.example.org/x',
-  'not an address',
-])('the endpoint %s is refused, whatever the reason, with the same words', async (endpoint) => {
+  ['http://push.example.org/x', 'this one is not an https address'],
+  ['not an address', 'this one is not an https address'],
+  ['https://a:b@push.example.org/x', 'this one contains credentials'],
+  ['https://push.example.org:8443/x', 'this one is not at port 443'],
+  ['https://127.0.0.1/x', NOT_PUBLIC],
+  ['https://2130706433/x', NOT_PUBLIC],
+  ['https://[::ffff:10.0.0.1]/x', NOT_PUBLIC],
+  ['https://localhost/x', NOT_PUBLIC],
+])('the endpoint %s is refused: %s', async (endpoint, reason) => {
   const body = { ...browser.toJSON(), endpoint }
   const { detail } = expectProblem(await put(anna.at(strict.url), body), 422, 'push_endpoint_refused')
-  expect(detail).toBe(
-    'Send the endpoint exactly as the browser gave it: an https address of a push service on the public Internet.',
-  )
+  expect(detail).toBe(`Send the endpoint exactly as the browser gave it: ${reason}.`)
   expect(await rowsOf(anna)).toEqual([])
 })
 
-test('names are resolved: a private one is refused like one that is unknown, and a hanging name server is a 503', async () => {
+test('where hosts are given, another one is refused as that, whatever they are', async () => {
+  await using node = await startGateway(database.url, { push: { allowedHosts: ['push.example.net:8443'] } })
+  for (const endpoint of ['https://push.example.org/x', 'https://10.0.0.1/x', 'https://push.example.net/x']) {
+    const answer = await put(anna.at(node.url), { ...browser.toJSON(), endpoint })
+    const { detail } = expectProblem(answer, 422, 'push_endpoint_refused')
+    expect(detail).toMatch(/: this one is not at a host that this gateway pushes to\.$/)
+    expect(detail).not.toMatch(/example|PUSH_/)
+  }
+})
+
+test('names are resolved: a private one is refused like one that is unknown and a private address, and a hanging name server is a 503', async () => {
   await using dns = await DnsServer.start({
     'push.example.org': () => ['203.0.114.7'],
     'inside.example.org': () => ['10.0.0.7'],
@@ -224,6 +236,7 @@ test('names are resolved: a private one is refused like one that is unknown, and
   expect((await at('push')).status).toBe(204)
   const inside = expectProblem(await at('inside'), 422, 'push_endpoint_refused')
   expect(expectProblem(await at('unknown'), 422, 'push_endpoint_refused')).toEqual(inside)
+  expect(inside.detail).toContain(NOT_PUBLIC)
   expectProblem(await at('hanging'), 503, 'unavailable')
 })
 

@@ -1,6 +1,6 @@
 import { Problem, unavailable } from '../protocol/problems.ts'
 import * as schemas from '../protocol/schemas.ts'
-import { EndpointRefused } from '../push/endpoint-guard.ts'
+import { EndpointMiswritten, EndpointRefused } from '../push/endpoint-guard.ts'
 import { isPoint } from '../push/p256.ts'
 import { subscribe, unsubscribe } from '../store/push-subscriptions.ts'
 import { endpoint } from './endpoint.ts'
@@ -66,7 +66,7 @@ export const deletePushSubscription = (services: Services) =>
     },
   })
 
-/** The same words for whatever is wrong: a name's private address is nobody's business. */
+/** The same words for wherever it leads to: a name's private address is nobody's business. */
 async function checkEndpoint({ push }: Services, text: string): Promise<URL> {
   try {
     return await push.endpointGuard.check(text)
@@ -74,10 +74,12 @@ async function checkEndpoint({ push }: Services, text: string): Promise<URL> {
     if (!(error instanceof EndpointRefused)) {
       throw unavailable('The name of the endpoint cannot be resolved just now. Repeat the request.', error)
     }
-    throw new Problem(
-      'push_endpoint_refused',
-      'Send the endpoint exactly as the browser gave it: an https address of a push service on the public Internet.',
-    )
+    const reason =
+      error instanceof EndpointMiswritten
+        ? `this one ${error.message}`
+        : 'an https address of a push service on the public Internet'
+    const advice = 'Send the endpoint exactly as the browser gave it'
+    throw new Problem('push_endpoint_refused', `${advice}: ${reason}.`)
   }
 }
 

@@ -8,10 +8,13 @@ export const pushSubscriptionBody = z.object({
   endpoint: words(1, 2_048).meta({
     description: 'The https address that the push service gave out; a secret.',
   }),
-  expirationTime: z.number().nullish(),
-  keys: z.object({
-    // The first byte, 4, is that of an uncompressed point.
-    p256dh: key(/^B[A-P][\w-]{85}$/, 'must be a P-256 point: 65 bytes, uncompressed, as base64url'),
-    auth: key(/^[\w-]{21}[AQgw]$/, 'must be 16 bytes as base64url'),
-  }),
+  expirationTime: z.number({ error: 'must be a number or null' }).nullish(),
+  keys: z.object(
+    {
+      // The first byte, 4, is that of an uncompressed point.
+      p256dh: key(/^B[A-P][\w-]{85}$/, 'must be a P-256 point: 65 bytes, uncompressed, as base64url'),
+      auth: key(/^[\w-]{21}[AQgw]$/, 'must be 16 bytes as base64url'),
+    },
+    { error: 'must be an object' },
+  ),
 })

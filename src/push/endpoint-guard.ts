@@ -12,6 +12,9 @@ export class EndpointRefused extends Error {
   override name = 'EndpointRefused'
 }
 
+/** One that is refused for how it is written, which whoever sent it may be told: nothing was looked up for that. */
+export class EndpointMiswritten extends EndpointRefused {}
+
 /**
  * Keeps pushes from being aimed at what only this machine can reach. An endpoint is whatever URL a client names, so it
  * is checked when it is registered and again when a connection is made, to the very addresses that were checked.
@@ -29,14 +32,14 @@ export class EndpointGuard {
   /** The endpoint, parsed (and normalised) as browsers do. Throws EndpointRefused; asks nobody. */
   parse(endpoint: string): URL {
     const url = URL.parse(endpoint)
-    if (url?.protocol !== 'https:') throw new EndpointRefused('is not an https address')
-    if (url.username !== '' || url.password !== '') throw new EndpointRefused('contains credentials')
+    if (url?.protocol !== 'https:') throw new EndpointMiswritten('is not an https address')
+    if (url.username !== '' || url.password !== '') throw new EndpointMiswritten('contains credentials')
     const { allowedHosts, allowPrivate } = this.#rules
     if (allowedHosts.length > 0) {
       if (!allowedHosts.some((pattern) => matches(pattern, url.host))) {
-        throw new EndpointRefused('is not at a host of PUSH_ALLOWED_HOSTS')
+        throw new EndpointMiswritten('is not at a host that this gateway pushes to')
       }
-    } else if (url.port !== '' && !allowPrivate) throw new EndpointRefused('is not at port 443')
+    } else if (url.port !== '' && !allowPrivate) throw new EndpointMiswritten('is not at port 443')
     if (isLocalhost(url.hostname)) this.#require('127.0.0.1')
     const address = addressOf(url)
     if (address !== undefined) this.#require(address)
