@@ -50,14 +50,7 @@ test.each([
     'mailto:<a@b.de>',
     'mailto:a@b.de,mailto:c@d.de',
     'mailto:a@b.de,c@d.de',
-    'mailto:admin@localhost',
     'mailto:a@b.de?subject=push',
-    'https://localhost',
-    'https://localhost:8443/contact',
-    'https://push.localhost',
-    'https://127.0.0.1/contact',
-    'https://[::1]/contact',
-    'https://chat/contact',
     'https://anna@example.org',
     'https://a.de, https://b.de',
     'https://a.de,https://b.de',
@@ -125,6 +118,7 @@ test.each([
   ['mailto:admin@chat.example.xn--p1ai', 'mailto:admin@chat.example.xn--p1ai'],
   ['HTTPS://example.org/@Admin', 'https://example.org/@Admin'],
   ['https://chat.example.org:8443', 'https://chat.example.org:8443'],
+  ['mailto:admin@localhost', 'mailto:admin@localhost'],
 ])('VAPID_SUBJECT may be %s', (given, subject) => {
   expect(loadConfig({ VAPID_SUBJECT: given }).push.vapidSubject).toBe(subject)
 })

@@ -153,17 +153,11 @@ const vapidPrivateKey = z.string().refine((text) => publicKeyOf(text) !== undefi
   error: 'must be a P-256 private key: 32 bytes as base64url, 43 characters',
 })
 
-/** A name that others can know: neither an address nor this machine. */
-function isPublicName(name: string): boolean {
-  return /^[a-z0-9-]+(\.[a-z0-9-]+)+$/i.test(name) && isIP(name) === 0 && !/\.localhost$/i.test(name)
-}
-
+/** One address that somebody can write to; whether it is theirs nobody can tell. */
 function isContact(text: string): boolean {
-  const [, address = ''] = /^mailto:(.*)$/s.exec(text) ?? []
-  const [, domain] = address.split('@')
-  if (domain !== undefined) return z.regexes.html5Email.test(address) && isPublicName(domain)
-  const url = URL.parse(text)
-  return /^https:\/\/\S+$/.test(text) && url?.username === '' && isPublicName(url.hostname)
+  const [, address] = /^mailto:(.*)$/s.exec(text) ?? []
+  if (address !== undefined) return z.regexes.html5Email.test(address)
+  return /^https:\/\/[^\s,]+$/.test(text) && URL.parse(text)?.username === ''
 }
 
 const vapidSubject = z
