@@ -4,6 +4,9 @@ import { until } from './wait.ts'
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 
+/** Four that migrate at once on a busy machine. */
+const STARTED_WITHIN_MS = 60_000
+
 /** A gateway in a process of its own, which can be killed. */
 export class GatewayProcess implements AsyncDisposable {
   readonly child: ChildProcess
@@ -31,7 +34,8 @@ export class GatewayProcess implements AsyncDisposable {
     const gone = this.exited.then(({ code }) => {
       throw new Error(`the gateway ended with ${code}: ${this.output}`)
     })
-    const line = until('the first line', () => /listening on (https?:\/\/[^"\s]+)/.exec(this.output)?.[1])
+    const address = () => /listening on (https?:\/\/[^"\s]+)/.exec(this.output)?.[1]
+    const line = until('the first line', address, STARTED_WITHIN_MS)
     return Promise.race([line, gone])
   }
 

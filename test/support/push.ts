@@ -86,8 +86,16 @@ export function usePush() {
     await recorder.waitFor(bob)
   }
 
+  /** Another database beside that of the suite. */
+  async function emptyDatabase(name: string) {
+    await database.sql`CREATE DATABASE ${database.sql(name)}`
+    const url = new URL(postgres.url)
+    url.pathname = name
+    return Object.assign(new Database({ url: url.href, maxConnections: 1 }), { url: url.href })
+  }
+
   return {
-    ...{ start, useNode, subscribe, unsubscribe, pair, marker },
+    ...{ start, useNode, subscribe, unsubscribe, pair, marker, emptyDatabase },
     get database() {
       return database
     },
