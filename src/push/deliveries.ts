@@ -25,7 +25,7 @@ type Given = {
   now(): number
   /** False if it was another subscription already. */
   unsubscribe(target: PushTarget): Promise<boolean>
-  /** A push service refuses our keys: nobody there is woken until an operator mends that. `isKnown`: it has taken pushes. */
+  /** A push service refuses our keys: nobody there is woken until an operator mends that. `isKnown`: it is no stranger. */
   onAlarm(service: string, reason: string, isKnown: boolean): void
   onError(error: unknown): void
 }

@@ -185,6 +185,19 @@ describe('strangers', () => {
     ])
   })
 
+  test.each([
+    'fcm.googleapis.com',
+    'updates.push.services.mozilla.com',
+    'web.push.apple.com',
+    'wns2-par02p.notify.windows.com',
+  ])('%s, where browsers are, is none', async (host) => {
+    await tryStrangers(100)
+    await tryStrangers(100, 4)
+    await enter(at('a', host))
+    expect(services.isKnown(at('b', host))).toBe(true)
+    expect(await services.enter(at('a', `${host}.strange.example`))).toHaveProperty('afterMs')
+  })
+
   test('one that accepts while others of its pushes are under way makes room at once', async () => {
     const [good] = await Promise.all([enter(at('a')), enter(at('b')), tryStrangers(47)])
     expect(await services.enter(at('a', 'further.example'))).toHaveProperty('afterMs')

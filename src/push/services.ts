@@ -6,11 +6,14 @@ const MAX_REMEMBERED = 10_000
 const MAX_STRANGERS = 64
 /** Of these so many are kept for hosts that several endpoints are at, as invented ones seldom are. */
 const RESERVED = 16
+/** The push services of browsers: nobody else has hosts there. */
+const OF_BROWSERS =
+  /^(fcm\.googleapis\.com|updates\.push\.services\.mozilla\.com|[\w.-]+\.(push\.apple|notify\.windows)\.com)$/
 
 /**
  * Bounds what is under way at each push service (the host of an endpoint), so that one that is slow or away holds up
  * neither the others nor the memory: whoever finds no place there comes again later. Hosts that have never accepted a push
- * are strangers: anybody can name thousands that never answer, so only a few of them are tried at once.
+ * are strangers, unless browsers are known to be there: anybody can name thousands that never answer, so only a few of them are tried at once.
  */
 export class PushServices {
   /** By host, the longest unused first. */
@@ -25,7 +28,7 @@ export class PushServices {
     const service = this.#serviceOf(host)
     const place = await service.enter(endpoint)
     if ('afterMs' in place) return place
-    if (!this.#known.has(host) && !this.#admits(service, endpoint)) {
+    if (!this.#isKnown(host) && !this.#admits(service, endpoint)) {
       place[Symbol.dispose]()
       return { afterMs: service.turnAway() }
     }
@@ -42,15 +45,19 @@ export class PushServices {
     }
   }
 
-  /** Whether it has accepted a push, as far as is remembered. */
+  /** Whether it is no stranger, as far as is remembered. */
   isKnown(endpoint: string): boolean {
-    return this.#known.has(hostOf(endpoint))
+    return this.#isKnown(hostOf(endpoint))
+  }
+
+  #isKnown(host: string): boolean {
+    return this.#known.has(host) || OF_BROWSERS.test(host)
   }
 
   #serviceOf(host: string): Service {
-    const known = this.#known.get(host)
-    const service = known ?? this.#strangers.get(host) ?? new Service()
-    remember(known ? this.#known : this.#strangers, host, service)
+    const services = this.#isKnown(host) ? this.#known : this.#strangers
+    const service = services.get(host) ?? new Service()
+    remember(services, host, service)
     return service
   }
 
