@@ -1,5 +1,6 @@
 import { parseCursor } from '../protocol/cursor.ts'
 import type { Message } from '../protocol/types.ts'
+import type { Attention } from './attention.ts'
 import { Connection, type InboxEvent, type PassingEvent, type Reset } from './connection.ts'
 import type { GetToken } from './credentials.ts'
 import { isCrowded as isCrowdedHere } from './crowd.ts'
@@ -50,6 +51,8 @@ export type ChatEvents = {
   sent: Message
   /** The cookie was answered with 401: its session has ended, unless something on the way took the cookie off. */
   refused: undefined
+  /** Somebody uses the page again that was idle (see `isActive`): what is open is to be marked as read. */
+  active: undefined
 }
 
 const STORAGE_MS = 300
@@ -72,6 +75,7 @@ export class Chat {
   #connection: Connection | undefined
   #tabs: Tabs | undefined
   #push: Push | undefined
+  #attention: Attention | undefined
   #status: Status = { state: 'connecting', transport: 'long-poll', reason: '', lagMs: 0 }
   /** How it stands with this tab's own connection, while it leads. */
   #own: LadderStatus = this.#status
@@ -101,7 +105,7 @@ export class Chat {
     )
     this.#lease = new Lease(this.requests, () => ({
       cursor: this.#reading.isPlaced ? this.#reading.cursor : undefined,
-      active: this.#surroundings.isVisible,
+      active: this.isActive,
       isLive: this.#status.state === 'live' && this.#tabs?.isLeading !== false,
     }))
     void this.#start()
@@ -135,6 +139,14 @@ export class Chat {
   }
 
   /**
+   * Whether a person is looking: the page is visible, and in the last three minutes it or another tab was used, by pointer, key,
+   * wheel or touch. Mark nothing as read while nobody is. Outside of pages somebody always is.
+   */
+  get isActive(): boolean {
+    return this.#surroundings.isVisible() && this.#attention?.isThere !== false
+  }
+
+  /**
    * Wakes this device by Web Push while no page is open. Call it in a person's gesture, as the browser asks for
    * permission, and again at each start while `pushState()` is `on`, when it asks nothing. Rejects with PushError.
    */
@@ -150,8 +162,11 @@ export class Chat {
   }
 
   /** Whether push is on here; asks nobody. */
-  async pushState(options?: PushOptions): Promise<PushState> {
-    return (await this.#loadPush()).state(options)
+  pushState(options?: PushOptions): Promise<PushState> {
+    return this.#loadPush().then(
+      (push) => push.state(options),
+      () => 'off',
+    )
   }
 
   /** Ends everything. What is in the outbox stays there for the next time. */
@@ -170,6 +185,15 @@ export class Chat {
     return this.#push
   }
 
+  /** By a module of its own, which need not be there at once. */
+  async #attend(signal: AbortSignal): Promise<void> {
+    const { Attention } = await import('./attention.ts')
+    this.#attention = new Attention(this.requests.base, signal, () => {
+      this.#lease.renew()
+      this.#listeners.emit('active', undefined)
+    })
+  }
+
   async #start(): Promise<void> {
     // A store that hangs must not hold the connection.
     const { signal } = this.#closing
@@ -179,7 +203,7 @@ export class Chat {
     if (signal.aborted) return
     const { rungs, ...means } = meansOf(this.#options.EventSource, isCrowded)
     const transports = { requests: this.requests, ...means }
-    const { isVisible } = this.#surroundings
+    const isVisible = this.#surroundings.isVisible()
     const connection = new Connection(
       transports,
       this.#reading,
@@ -214,6 +238,7 @@ export class Chat {
       if (visible && this.#tabs) void connection.catchUp()
     }
     this.#surroundings.watch({ visible, online }, signal)
+    if (globalThis.document) this.#attend(signal).catch(() => {})
     if (canElect()) await this.#join(connection)
     else connection.start()
   }
@@ -231,7 +256,7 @@ export class Chat {
       },
       follow: () => connection.halt(),
       state: () => ({
-        isVisible: this.#surroundings.isVisible,
+        isSeen: this.#surroundings.isVisible(),
         cursor: this.#reading.cursor,
         status: this.status,
       }),

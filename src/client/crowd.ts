@@ -6,7 +6,7 @@ const ANSWER_MS = 150
 
 /** Where tabs cannot elect one of them (plain http): whether there are enough others here that this one should only poll. */
 export async function isCrowded(name: string, signal: AbortSignal): Promise<boolean> {
-  if (typeof document === 'undefined' || typeof BroadcastChannel !== 'function') return false
+  if (!globalThis.document || typeof BroadcastChannel !== 'function') return false
   const channel = new BroadcastChannel(name)
   signal.addEventListener('abort', () => channel.close())
   let others = 0

@@ -1,4 +1,4 @@
-import { RUNGS, type Rung } from './ladder/rungs.ts'
+import { isStream, RUNGS, type Rung } from './ladder/rungs.ts'
 import type { EventSourceClass } from './transports.ts'
 
 export type Means = { rungs: readonly Rung[]; EventSource: EventSourceClass | undefined; hasBodies: boolean }
@@ -11,14 +11,8 @@ export function meansOf(given: EventSourceClass | null | undefined, isCrowded: b
   const native = typeof EventSource === 'undefined' ? undefined : EventSource
   const source = given === null ? undefined : (given ?? native)
   const hasBodies = typeof Response !== 'undefined' && 'body' in Response.prototype
-  const can = {
-    sse: source !== undefined || hasBodies,
-    'sse-disguised': hasBodies,
-    // Where an answer is read when it is whole, a slice would hold back what passes until its end.
-    'sse-slices': hasBodies,
-    'long-poll': true,
-    poll: true,
-  }
-  const rungs = RUNGS.filter((rung) => can[rung] && (!isCrowded || rung === 'poll'))
+  // Where an answer is read when it is whole, a slice would hold back what passes until its end.
+  const can = (rung: Rung) => !isStream(rung) || hasBodies || (rung === 'sse' && source !== undefined)
+  const rungs = RUNGS.filter((rung) => (isCrowded ? rung === 'poll' : can(rung)))
   return { rungs, EventSource: source, hasBodies }
 }

@@ -1,11 +1,11 @@
-/** Resolves after so many milliseconds, or when the signal is aborted. */
-export function pause(ms: number, signal?: AbortSignal): Promise<undefined> {
+/** Resolves after so many milliseconds, or when one of the signals is aborted. */
+export function pause(ms: number, ...signals: (AbortSignal | undefined)[]): Promise<undefined> {
   return new Promise((resolve) => {
     const end = () => {
       clearTimeout(timer)
       resolve(undefined)
     }
     const timer = setTimeout(end, ms)
-    signal?.addEventListener('abort', end)
+    for (const signal of signals) signal?.addEventListener('abort', end)
   })
 }

@@ -3,7 +3,7 @@ import type { InboxEvent, PassingEvent } from './connection.ts'
 
 /** What the tab that leads tells the others; `generation` fences one that does not know yet that it leads no more. */
 type Told =
-  | { type: 'beat'; isVisible: boolean; cursor: string | undefined; status: Status }
+  | { type: 'beat'; isSeen: boolean; cursor: string | undefined; status: Status }
   | { type: 'event'; event: InboxEvent; cursor: string }
   | { type: 'passing'; event: PassingEvent }
   | { type: 'gone' }
@@ -15,7 +15,7 @@ export type TabHandlers = {
   /** What the leader heard. */
   told(told: Told): void
   /** Where this tab stands and how, for the beat. */
-  state(): { isVisible: boolean; cursor: string | undefined; status: Status }
+  state(): { isSeen: boolean; cursor: string | undefined; status: Status }
 }
 
 const BEAT_MS = 1_000
@@ -144,7 +144,7 @@ export class Tabs {
     this.#heardAt = performance.now()
     this.#handlers.told(told)
     // A hidden tab is throttled: one that is looked at leads.
-    if (told.type === 'beat' && !told.isVisible && this.#handlers.state().isVisible) this.#queue(true)
+    if (told.type === 'beat' && !told.isSeen && this.#handlers.state().isSeen) this.#queue(true)
   }
 
   #tick(): void {
@@ -158,7 +158,7 @@ export class Tabs {
   }
 
   #patience(): number {
-    return this.#handlers.state().isVisible ? SILENCE_MS : HIDDEN_SILENCE_MS
+    return this.#handlers.state().isSeen ? SILENCE_MS : HIDDEN_SILENCE_MS
   }
 
   #sendBeat(): void {

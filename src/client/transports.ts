@@ -1,5 +1,6 @@
 import { classify, parseJson } from './answers.ts'
 import type { Effect, Failure } from './ladder/draft.ts'
+import { isStream } from './ladder/rungs.ts'
 import { HEARTBEAT_SECONDS } from './ladder/timing.ts'
 import { postOf, type Requests } from './requests.ts'
 import { type Frame, SseParser } from './sse-parser.ts'
@@ -38,7 +39,7 @@ export function openAttempt(
     openEventSource(transports, EventSource, path, hearer, signal).catch(fail)
   } else {
     const { path, init } = requestOf(open)
-    const read = open.rung.startsWith('sse') ? readStream : readAnswer
+    const read = isStream(open.rung) ? readStream : readAnswer
     transports.requests
       .send(path, { ...init, signal, isRetry: open.isRetry })
       .then((response) => read(response, transports, hearer, signal))
@@ -59,7 +60,7 @@ function requestOf({
   after,
   isPost,
 }: Open & { after: string | undefined }): Asked {
-  const isPoll = !rung.startsWith('sse')
+  const isPoll = !isStream(rung)
   const fields = {
     as: isPoll ? 'poll' : rung === 'sse' ? 'sse' : 'octet',
     ...(after !== undefined && { after }),

@@ -15,7 +15,7 @@ const INTERNAL = (
   'changedAt activeAt maxAge failures climbs heartbeatMs streamed hasCursor hasWorked ' +
   'hasUnconfirmedCut hasMore hasBodies isDown isHalted isPost isPlaced attempts reported highest ' +
   'effects faults pending owed phase began since until attempt isPosting weight remembered tookMs ' +
-  'wasEmpty retryMs catchUp isLive isLeading isCookie pushText refusals isElsewhere notBefore isRetry lead follow told renew place begin take committed watch visible online frame bytes answer ended tell'
+  'wasEmpty retryMs catchUp isLive isLeading isCookie pushText refusals isElsewhere notBefore isRetry lead follow told renew place begin take committed watch visible online frame bytes answer ended tell isThere isVisible'
 ).split(' ')
 
 /**
@@ -65,6 +65,7 @@ async function makeBundle(name: string, format: 'esm' | 'iife'): Promise<[string
 
 /** Names and forms that compress better than the bundler's: three in a hundred bytes less. */
 async function shorten(text: string): Promise<string> {
-  const compress = { passes: 2, sequences: false, lhs_constants: false }
-  return (await minify(text, { module: true, compress })).code ?? text
+  // Reading a property of ours does nothing else.
+  const compress = { passes: 2, sequences: false, lhs_constants: false, pure_getters: true }
+  return (await minify(text, { module: true, ecma: 2020, compress })).code ?? text
 }

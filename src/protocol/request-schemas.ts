@@ -104,7 +104,10 @@ export const batchBody = z.object({
 
 export const cursorBody = z.object({
   cursor: z.string({ error: 'must be a cursor' }),
-  active: flag.optional(),
+  active: flag.optional().meta({
+    description:
+      'Whether a person is looking: the page is visible, and was touched in the last three minutes.',
+  }),
 })
 
 // Parameters

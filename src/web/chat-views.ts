@@ -54,8 +54,9 @@ export function chatViews(parts: Parts): () => void {
   const composer = composerOf(parts)
   const acts = messageActs({ me, people, opened, composer })
   const openId = () => open()?.id
+  const isActive = () => parts.chat.isActive
   const typing = (id: string) => typingWords(typists.of(id), people)
-  const showList = conversationList({ me, conversations, people, presences, typing, openId })
+  const showList = conversationList({ me, conversations, people, presences, typing, openId, isActive })
   const showConversation = conversationView({
     titleOf: (conversation) => people.titleOf(conversation),
     detailOf: (conversation) => detailOf(conversation, parts),
@@ -64,7 +65,7 @@ export function chatViews(parts: Parts): () => void {
   })
   const settings = groupSettings({ me, members, open })
   conversationMenu({ open, openSettings: settings.show })
-  const markRead = readMarks(open)
+  const markRead = readMarks(open, isActive)
   let shown: string | undefined
   return () => {
     const now = opened()

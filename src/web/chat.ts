@@ -101,6 +101,7 @@ export class ChatPage {
     chat.on('passing', (event) => this.#overhear(event as unknown as PassingWireEvent))
     chat.on('status', ({ state }) => this.#connected(state === 'live'))
     chat.on('outbox', this.#changed)
+    chat.on('active', this.#changed)
     // The list waits for the event, which counts; the thread need not.
     chat.on('sent', (message) => this.#threads.get(message.conversation_id)?.sent(message))
     chat.on('reset', (reset) => this.#reset(reset))

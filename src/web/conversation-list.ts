@@ -16,6 +16,7 @@ type Parts = {
   typing(conversation: string): string
   /** The conversation on screen, if one is. */
   openId(): string | undefined
+  isActive(): boolean
 }
 
 /** The list of conversations. Each is a link, so that the browser's Back works and a reload keeps the place. */
@@ -26,6 +27,7 @@ export function conversationList({
   presences,
   typing,
   openId,
+  isActive,
 }: Parts): () => void {
   const list = find('conversations', HTMLElement)
   const empty = find('no-conversations', HTMLElement)
@@ -44,7 +46,7 @@ export function conversationList({
     if (isOpen) link.setAttribute('aria-current', 'true')
     else link.removeAttribute('aria-current')
     // What is on screen is about to be marked as read.
-    const isSeen = isOpen && document.visibilityState === 'visible'
+    const isSeen = isOpen && isActive()
     const unread = isSeen ? 0 : conversation.unread_count
     const mentions = isSeen ? 0 : conversation.mention_count
     link.classList.toggle('muted', conversation.muted)

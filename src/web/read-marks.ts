@@ -3,14 +3,14 @@ import type { Known } from './conversation-events.ts'
 
 const SETTLE_MS = 400
 
-/** Marks the open conversation as read while a person can see it. The count itself changes by the event that follows. */
-export function readMarks(open: () => Known | undefined): () => void {
+/** Marks the open conversation as read while a person is looking. The count itself changes by the event that follows. */
+export function readMarks(open: () => Known | undefined, isActive: () => boolean): () => void {
   let timer: ReturnType<typeof setTimeout> | undefined
   let marked = ''
   const mark = async () => {
     timer = undefined
     const conversation = open()
-    if (!conversation || document.visibilityState !== 'visible' || conversation.unread_count === 0) return
+    if (!conversation || !isActive() || conversation.unread_count === 0) return
     const place = `${conversation.id} ${conversation.last_seq}`
     if (place === marked) return
     marked = place

@@ -69,9 +69,9 @@ export type State = {
   /** Confirmed faults of the stream rung being tried or used. */
   faults: number
   /** Faults that no poll has confirmed yet, and when the first was seen. */
-  pending: { weight: number; at: number } | undefined
+  pending?: { weight: number; at: number } | undefined
   /** Since when events of the stream come late: polls are asked beside it to see whether they do. */
-  suspectedAt: number | undefined
+  suspectedAt?: number | undefined
   /** The last GET was answered by a box or not at all: what can be is asked by POST, until the same becomes of that. */
   isPosting: boolean
   /** Until then the server, or something on the way, asked to be left alone. */
@@ -79,11 +79,11 @@ export type State = {
   /** Events that polls ask for. */
   limit: number
   /** A poll proved this event, and the stream has until then to bring it. */
-  owed: { id: number; until: number; since: number } | undefined
+  owed?: { id: number; until: number; since: number } | undefined
   /** The highest event id that anything brought. */
   highest: number
   /** The stream missed a heartbeat: since when that is being looked into. */
-  doubtAt: number | undefined
+  doubtAt?: number | undefined
   witnessAt: number
   witnesses: number
   /** Ages at which proven streams were cut, and before which they are therefore renewed. */
@@ -120,7 +120,7 @@ export type Options = {
 }
 
 /** Before the input `start`. */
-export function initialState({ rungs, remembered, hasCursor, isVisible, isPosting }: Options): State {
+export function initialState({ rungs, remembered, hasCursor, isVisible, isPosting = false }: Options): State {
   const streams = rungs.filter(isStream)
   const known = remembered && rungs.includes(remembered) ? remembered : undefined
   const rung = known ?? (rungs.includes('long-poll') ? 'long-poll' : 'poll')
@@ -147,14 +147,10 @@ export function initialState({ rungs, remembered, hasCursor, isVisible, isPostin
     isDown: false,
     rtt: FIRST_RTT_MS,
     faults: 0,
-    pending: undefined,
-    suspectedAt: undefined,
-    isPosting: isPosting ?? false,
+    isPosting,
     notBefore: -NEVER,
     limit: MOST_EVENTS,
-    owed: undefined,
     highest: 0,
-    doubtAt: undefined,
     witnessAt: NEVER,
     witnesses: 0,
     cutAges: [],
