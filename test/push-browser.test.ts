@@ -1,4 +1,4 @@
-import type { Page } from 'puppeteer-core'
+import type { HTTPRequest, Page } from 'puppeteer-core'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import type { PushPayload } from '../src/protocol/push-payload.ts'
 import { find, openBrowser, openWindow, signUp, untilTexts } from './support/browser.ts'
@@ -243,6 +243,135 @@ test('a session that ends without a word leaves no subscription in the browser',
   expect(await subscription()).toBeUndefined()
   await firefox.untilShown([])
   await until('the end', async () => (await gateway.push(former, message)) === 'gone')
+})
+
+const stateOf = (page: Page) => page.$eval('#notifications', (element) => element.getAttribute('data-state'))
+
+test('a sign-out that fails turns nothing off, and what is lost while the gateway is away comes back with it', {
+  timeout: 90_000,
+}, async () => {
+  const { page, push, subscription } = await subscribed()
+  const former = await subscription()
+  const box = await gateway.goAway()
+  await page.locator('#sign-out').click()
+  await until('words', () => page.$eval('#chat-error', (element) => element.textContent))
+  expect(await stateOf(page)).toBe('on')
+  await away(page)
+  service.rotate()
+  await until('the worker to give up', () => box.asked() > 0)
+  await box.back()
+  const again = await firefox.page(gateway.url)
+  await again.waitForSelector(`${SWITCH}[data-state=on]`)
+  await until('another', async () => (await subscription())?.endpoint !== former?.endpoint)
+  await push()
+  await firefox.untilShown(['Anna: hello'])
+})
+
+test('a click while the page still loads opens the conversation; a push behind its reading is withdrawn', {
+  timeout: 90_000,
+}, async () => {
+  const { page, push, conversation, elsewhere } = await subscribed()
+  const release = Promise.withResolvers<void>()
+  let isHeld = false
+  await page.setRequestInterception(true)
+  page.on('request', async (request) => {
+    const isList = request.url().includes('/v1/conversations?')
+    isHeld ||= isList
+    if (isList) await release.promise
+    await request.continue()
+  })
+  await page.reload()
+  await until('the list to be asked for', () => isHeld)
+  await push()
+  await firefox.untilShown(['Anna: hello'])
+  await firefox.clickNotification()
+  release.resolve()
+  await page.waitForSelector(SWITCH)
+  await until('the conversation', () => page.url() === `${gateway.url}/#${conversation}`)
+
+  type Unread = { unread_count: number }
+  const unread = () => elsewhere.call<Unread>('GET', `/v1/conversations/${conversation}`)
+  await until('the reading', async () => (await unread()).body.unread_count === 0)
+  await push()
+  await until('it', async () => (await firefox.shown().catch(() => [])).length > 0)
+  await firefox.untilShown([])
+})
+
+test('in a page with tokens: on is what is wished, a click sets the hash, and disablePush() ends what was enabled', {
+  timeout: 90_000,
+}, async () => {
+  const anna = await Person.signUp(gateway.url)
+  const ben = await Person.signUp(gateway.url)
+  const conversation_id = await ben.direct(anna)
+  await ben.send(conversation_id, 'hello')
+  const begin = async (page: Page) =>
+    page.evaluate(`(async () => {
+      const { connect } = await import('/client.js')
+      globalThis.chat = connect({ url: location.origin, getToken: () => '${anna.session.access_token}' })
+      return chat.pushState()
+    })()`)
+  const page = await firefox.page(`${gateway.url}/docs`)
+  expect(await begin(page)).toBe('off')
+  await page.evaluate(`(async () => {
+    const serviceWorker = await navigator.serviceWorker.register('/service-worker.js', { scope: '/docs' })
+    await chat.enablePush({ serviceWorker })
+  })()`)
+  const target = await gateway.subscription(anna.id)
+  const hello = { title: 'Ben', sender: 'Ben', preview: 'hello', unread_count: 1, mention_count: 0 }
+  await gateway.push(target, { type: 'message', conversation_id, ...hello })
+  await firefox.untilShown(['Ben: hello'])
+  await firefox.clickNotification()
+  await until('the hash', () => page.url() === `${gateway.url}/docs#${conversation_id}`)
+
+  // The worker has no token, so what it subscribes is refused, and does not stay.
+  service.rotate()
+  await until('the worker to try', () => service.endpoints.length > 0)
+  await until('it to let go', () => service.endpoints.length === 0)
+  await page.reload()
+  expect(await begin(page)).toBe('on')
+  const ended = await page.evaluate(`(async () => {
+    const serviceWorker = await navigator.serviceWorker.getRegistration()
+    await chat.enablePush({ serviceWorker })
+    await chat.disablePush()
+    return [await chat.pushState(), await serviceWorker.pushManager.getSubscription()]
+  })()`)
+  expect(ended).toEqual(['off', null])
+  expect(await gateway.subscription(anna.id)).toBeUndefined()
+})
+
+test('a browser that keeps nothing has no push', { timeout: 60_000 }, async () => {
+  await using strict = await PushFirefox.open(service, { 'network.cookie.cookieBehavior': 2 })
+  const page = await strict.page(`${gateway.url}/docs`)
+  const state = await page.evaluate(`(async () => {
+    const { connect } = await import('/client.js')
+    return connect({ url: location.origin, getToken: () => 'x', user: 'x' }).pushState()
+  })()`)
+  expect(state).toBe('unsupported')
+})
+
+test('where the module of push does not come, the switch is there, and signing out does not wait for it', {
+  timeout: 60_000,
+}, async () => {
+  await using chromium = await openBrowser()
+  const page = await openWindow(chromium, 'about:blank')
+  const errors: unknown[] = []
+  page.on('pageerror', (error) => errors.push(error))
+  const held: HTTPRequest[] = []
+  await page.setRequestInterception(true)
+  page.on('request', (request) => {
+    if (request.url().endsWith('/client-push.js')) held.push(request)
+    else void request.continue()
+  })
+  await page.goto(gateway.url)
+  await signUp(page, 'unlucky')
+  await until('the module to be asked for', () => held.length > 0)
+  await held[0]?.abort()
+  await page.waitForSelector(SWITCH)
+  await page.reload()
+  await until('the module to be asked for', () => held.length > 1)
+  await page.locator('#sign-out').click()
+  await page.waitForSelector('#sign-in:not([hidden])')
+  expect(errors).toEqual([])
 })
 
 test('where a browser cannot subscribe the page says why and goes on', { timeout: 60_000 }, async () => {

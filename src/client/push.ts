@@ -1,5 +1,8 @@
+import { hearWorker, openClicked } from './hear-worker.ts'
 import { messageOf, pushError, register, unregister } from './push-subscription.ts'
+import { forgetWish, isWished, wish } from './push-wish.ts'
 import type { Requests } from './requests.ts'
+import { SHOWN } from './worker-messages.ts'
 
 export type { PushError, PushErrorCode } from './push-subscription.ts'
 
@@ -30,8 +33,16 @@ export class Push {
       if (type === 'conversation.read' && unread_count === 0 && conversation_id !== undefined)
         void this.#withdraw(conversation_id)
     })
-    if (typeof document === 'undefined') return
-    document.addEventListener('visibilitychange', () => void this.#withdrawRead(), { signal })
+    if (!isSupported()) return
+    const look = () => {
+      if (document.visibilityState === 'visible') void this.#withdrawRead()
+    }
+    document.addEventListener('visibilitychange', look, { signal })
+    hearWorker((told) => {
+      openClicked(told)
+      // A push may come behind the reading.
+      if (told.type === SHOWN) void this.#withdrawRead()
+    }, signal)
   }
 
   /** `permission` is the answer of `Notification.requestPermission()`, called within the gesture. Rejects with PushError. */
@@ -44,31 +55,55 @@ export class Push {
     if (!isSupported() || !permission)
       throw pushError(
         'unsupported',
-        'This browser has no push. On an iPhone a site must be on the home screen.',
+        'This browser has no push. On an iPhone, put this site on the home screen and open it there.',
       )
     const given = await permission
     if (given === 'denied')
-      throw pushError('permission_denied', 'Notifications are blocked in the settings of this site.')
+      throw pushError(
+        'permission_denied',
+        'Notifications are blocked. Allow them in the settings of this site, and try again.',
+      )
     if (given !== 'granted')
-      throw pushError('permission_not_given', 'Nobody allowed notifications: ask within a click, and again.')
-    const registration = await install(serviceWorker)
-    await register(this.#requests, registration)
-    this.#registration = registration
+      throw pushError(
+        'permission_not_given',
+        'Notifications were not allowed. Try again, and allow them when the browser asks.',
+      )
+    this.#registration = await install(serviceWorker)
+    await register(this.#requests, this.#registration)
+    wish()
     await this.#withdrawRead()
   }
 
   async disable(options: PushOptions = {}): Promise<void> {
+    forgetWish()
+    const registration = await this.#find(options).catch(() => undefined)
     this.#registration = undefined
-    const registration = isSupported() ? await registrationOf(options) : undefined
-    if (registration) await unregister(this.#requests, registration)
+    await unregister(this.#requests, registration)
   }
 
-  /** Asks nobody. Call `enable` at each start while it is `on`: keys change, and so do subscriptions. */
+  /**
+   * Asks nobody. `on` while it is wished for, subscribed or not: call `enable` at each start then, as keys and subscriptions
+   * change. Never rejects.
+   */
   async state(options: PushOptions = {}): Promise<PushState> {
     if (!isSupported()) return 'unsupported'
-    if (Notification.permission === 'denied') return 'denied'
-    const registration = await registrationOf(options)
-    return (await registration?.pushManager.getSubscription()) ? 'on' : 'off'
+    const { permission } = Notification
+    if (permission === 'denied') return 'denied'
+    try {
+      const found = await this.#find(options)
+      this.#registration ??= found
+      const isSubscribed = (await found?.pushManager.getSubscription()) != null
+      return permission === 'granted' && (isWished() || isSubscribed) ? 'on' : 'off'
+    } catch {
+      // Where a browser may keep nothing, it has no workers.
+      return 'unsupported'
+    }
+  }
+
+  /** What is named, else what was enabled here, else what is there for this page. */
+  async #find(options: PushOptions): Promise<ServiceWorkerRegistration | undefined> {
+    if (!isSupported()) return undefined
+    return (options.serviceWorker ? undefined : this.#registration) ?? registrationOf(options)
   }
 
   async #withdraw(conversation: string): Promise<void> {
@@ -78,7 +113,6 @@ export class Push {
 
   /** What was read while no page was open is still shown where a browser allows no silent push. */
   async #withdrawRead(): Promise<void> {
-    if (document.visibilityState !== 'visible') return
     for (const { data } of (await this.#registration?.getNotifications()) ?? []) {
       const id = (data as { conversation_id?: string | null } | null)?.conversation_id
       if (!id) continue
@@ -114,8 +148,10 @@ async function install(
   serviceWorker: string | ServiceWorkerRegistration,
 ): Promise<ServiceWorkerRegistration> {
   try {
-    if (typeof serviceWorker === 'object') return serviceWorker
-    const registration = await navigator.serviceWorker.register(serviceWorker)
+    const registration =
+      typeof serviceWorker === 'object'
+        ? serviceWorker
+        : await navigator.serviceWorker.register(serviceWorker)
     await active(registration)
     return registration
   } catch (cause) {

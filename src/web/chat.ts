@@ -13,7 +13,7 @@ import type { AnnouncementEvent, InboxEvent, PassingWireEvent } from './inbox-ev
 import { patience } from './insist.ts'
 import { Members } from './members.ts'
 import { messageSearch, showMessage } from './message-search.ts'
-import { notifications } from './notifications.ts'
+import { endNotifications, notifications } from './notifications.ts'
 import { People } from './people.ts'
 import { Presences } from './presences.ts'
 import { Receipts } from './receipts.ts'
@@ -201,12 +201,10 @@ export class ChatPage {
       },
       onPick: (message) => void this.#goTo(message.conversation_id, message.seq),
     })
-    notifications(chat, (id) => {
-      this.#conversations.want(id)
-      location.hash = id
-    })
+    notifications(chat)
     find('sign-out', HTMLButtonElement).addEventListener('click', () => void this.#signOut(chat))
     addEventListener('hashchange', () => {
+      this.#conversations.want(this.#openId)
       this.#changed()
       // On a phone this would open the keyboard over what is to be read.
       if (matchMedia('(hover: hover)').matches) {
@@ -224,9 +222,8 @@ export class ChatPage {
     if (unsent > 0 && !confirm(`Not sent yet: ${unsent}. Sign out and discard?`)) return
     this.#isSigningOut = true
     try {
-      // Nothing of that may keep anybody signed in.
-      await chat.disablePush().catch(() => {})
       await signOut(async () => {
+        await endNotifications()
         forgetDrafts(this.#me.id)
         await Promise.all(outbox.items.map(({ key }) => outbox.discard(key)))
       })

@@ -1,12 +1,16 @@
 import type { Chat } from '../client/client.ts'
 import { unsubscribe } from '../client/push-subscription.ts'
+import { forgetWish } from '../client/push-wish.ts'
 import { find, setText } from './dom.ts'
-import { OPEN_CONVERSATION, type OpenConversation } from './open-conversation.ts'
+import { patience } from './insist.ts'
 
 type Pushing = Pick<Chat, 'enablePush' | 'disablePush' | 'pushState'>
 
-/** The switch for notifications on this device, and what a click on one of them opens. */
-export function notifications(push: Pushing, opened: (conversation: string) => void): void {
+/** A push service that is out of reach does not keep anybody signed in. */
+const END_MS = 2_000
+
+/** The switch for notifications on this device. */
+export function notifications(push: Pushing): void {
   const pressed = find('notifications', HTMLButtonElement)
   const trouble = find('chat-error', HTMLElement)
   const attempt = async (act: () => Promise<void>) => {
@@ -15,7 +19,7 @@ export function notifications(push: Pushing, opened: (conversation: string) => v
     try {
       await act()
     } catch (error) {
-      setText(trouble, error instanceof Error ? error.message : String(error))
+      setText(trouble, wordsFor(error))
     }
     await show()
   }
@@ -33,17 +37,20 @@ export function notifications(push: Pushing, opened: (conversation: string) => v
   })
   // The gateway's key or the subscription may have changed while no page was open. Without a network it waits.
   void show().then((state) => (state === 'on' ? push.enablePush().catch(() => {}) : undefined))
-  listen(opened)
 }
 
-function listen(opened: (conversation: string) => void): void {
-  navigator.serviceWorker?.addEventListener('message', ({ data }: MessageEvent<OpenConversation | null>) => {
-    if (data?.type === OPEN_CONVERSATION && data.conversation_id !== null) opened(data.conversation_id)
-  })
+/** What does not come of the browser or the gateway is a module that was not loaded. */
+function wordsFor(error: unknown): string {
+  const isPushError = error instanceof Error && error.name === 'PushError'
+  return isPushError ? error.message : 'That did not work. Reload the page, and try again.'
 }
 
-/** Nobody is signed in: what is shown, and what comes, would be somebody else's. */
+/** Nobody is signed in: what is shown, and what comes, would be somebody else's. Never rejects. */
 export async function endNotifications(): Promise<void> {
-  const registration = await navigator.serviceWorker?.getRegistration()
-  if (registration && 'pushManager' in registration) await unsubscribe(registration)
+  forgetWish()
+  const end = async () => {
+    const registration = await navigator.serviceWorker?.getRegistration()
+    if (registration && 'pushManager' in registration) await unsubscribe(registration)
+  }
+  await Promise.race([end().catch(() => {}), patience.pause(0, END_MS)])
 }

@@ -1,3 +1,4 @@
+import { hearWorker, openClicked } from '../client/hear-worker.ts'
 import { takeNotice } from './account.ts'
 import { ChatPage } from './chat.ts'
 import { find, setText } from './dom.ts'
@@ -5,6 +6,8 @@ import { endNotifications } from './notifications.ts'
 import { whoAmI } from './session.ts'
 import { signIn } from './sign-in.ts'
 
+// First of all: a click may come while the page still loads.
+hearWorker(openClicked)
 const starting = find('starting', HTMLElement)
 const known = await whoAmI((error) => setText(starting, `${error.message} Trying again…`))
 starting.hidden = true

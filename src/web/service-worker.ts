@@ -1,9 +1,9 @@
 import { pause } from '../client/pause.ts'
 import { register } from '../client/push-subscription.ts'
 import { requestsTo } from '../client/requests-to.ts'
+import { type FromWorker, OPEN_CONVERSATION, SHOWN } from '../client/worker-messages.ts'
 import type { PushPayload } from '../protocol/push-payload.ts'
 import { notificationOf } from './notification.ts'
-import { OPEN_CONVERSATION, type OpenConversation } from './open-conversation.ts'
 
 declare const self: ServiceWorkerGlobalScope
 
@@ -43,19 +43,27 @@ async function show(payload: PushPayload | undefined): Promise<void> {
   // Not in the types, as Safari has no such thing: ring again though another of the conversation is shown.
   const options: NotificationOptions & { renotify: boolean } = { ...rest, renotify: true }
   await self.registration.showNotification(title, options)
+  // It may have been read before this came.
+  for (const page of await windows()) tell(page, { type: SHOWN })
+}
+
+function windows(): Promise<readonly WindowClient[]> {
+  return self.clients.matchAll({ type: 'window', includeUncontrolled: true })
+}
+
+function tell(page: WindowClient, told: FromWorker): void {
+  page.postMessage(told)
 }
 
 /** Brings the page forward that was used last, or opens one. */
 async function open(conversation_id: string | null): Promise<void> {
   const { scope } = self.registration
-  const windows = await self.clients.matchAll({ type: 'window', includeUncontrolled: true })
-  const page = windows.find(({ url }) => url.split('#')[0]?.split('?')[0] === scope)
+  const page = (await windows()).find(({ url }) => url.split('#')[0]?.split('?')[0] === scope)
   if (!page) {
     await self.clients.openWindow(conversation_id === null ? scope : `${scope}#${conversation_id}`)
     return
   }
-  const message: OpenConversation = { type: OPEN_CONVERSATION, conversation_id }
-  page.postMessage(message)
+  tell(page, { type: OPEN_CONVERSATION, conversation_id })
   await page.focus()
 }
 

@@ -1,3 +1,5 @@
+import { once } from 'node:events'
+import { createServer } from 'node:http'
 import webPush from 'web-push'
 import type { Gateway } from '../../src/app.ts'
 import type { PushPayload } from '../../src/protocol/push-payload.ts'
@@ -43,6 +45,28 @@ export class PushingGateway implements AsyncDisposable {
     await this.#gateway?.[Symbol.asyncDispose]()
     this.#privateKey = webPush.generateVAPIDKeys().privateKey
     await this.#start(Number(port))
+  }
+
+  /** Away, and in its place a box that answers 503. `asked`: how often for the key. */
+  async goAway(): Promise<{ asked(): number; back(): Promise<void> }> {
+    const { port } = new URL(this.url)
+    await this.#gateway?.[Symbol.asyncDispose]()
+    let asked = 0
+    const box = createServer((request, response) => {
+      if (request.url === '/v1/gateway') asked += 1
+      response.writeHead(503, { 'Content-Type': 'text/html' }).end('no')
+    })
+    box.listen(Number(port), '127.0.0.1')
+    await once(box, 'listening')
+    return {
+      asked: () => asked,
+      back: async () => {
+        box.closeAllConnections()
+        box.close()
+        await once(box, 'close')
+        await this.#start(Number(port))
+      },
+    }
   }
 
   /** The subscription of somebody with one, if there is one. */
