@@ -1,6 +1,6 @@
 import { defineConfig } from 'vitest/config'
 
-/** Nodes that must be gone or back in time, or keep both cores busy: beside three other suites their times would be the machine's. */
+/** Nodes that must be gone or back in time, or keep both cores busy: beside several other suites their times would be the machine's. */
 const EXACT = [
   ...['chaos/**/*', 'database', 'draining', 'embedded-postgres*', 'faults', 'load-balancers', 'nats'],
   ...['presence', 'promises', 'push-nodes', 'rolling', 'workers', 'workers-ending'],
@@ -27,7 +27,7 @@ export default defineConfig({
           name: 'others',
           include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
           exclude: EXACT,
-          maxWorkers: 3,
+          maxWorkers: 4,
           sequence: { groupOrder: 1 },
         },
       },

@@ -292,8 +292,11 @@ test('a click while the page still loads opens the conversation; a push behind i
   type Unread = { unread_count: number }
   const unread = () => elsewhere.call<Unread>('GET', `/v1/conversations/${conversation}`)
   await until('the reading', async () => (await unread()).body.unread_count === 0)
+  await page.evaluate(
+    `navigator.serviceWorker.addEventListener('message', ({ data }) => globalThis.told = data.type)`,
+  )
   await push()
-  await until('it', async () => (await firefox.shown().catch(() => [])).length > 0)
+  await until('it to be shown', async () => (await page.evaluate('globalThis.told')) === 'longwave.shown')
   await firefox.untilShown([])
 })
 
