@@ -47,7 +47,7 @@ const LOOK_MS = 1_000
 const PACE_MS = 50
 const RETRY_MS = 1_000
 /** What ends within so long is written together. */
-const GATHER_MS = 20
+const GATHER_MS = 100
 /** What is under way when the node goes away has so long to end. */
 const LAST_MS = 2_500
 /** What was looked up and has not begun by then may have been read, or its device may be gone: it is looked at again. */

@@ -1,4 +1,4 @@
-import { setTimeout } from 'node:timers/promises'
+import { setImmediate, setTimeout } from 'node:timers/promises'
 import { type Announcement, encodeEvent } from '../protocol/event.ts'
 import { Problem, unavailable } from '../protocol/problems.ts'
 import type { Message } from '../protocol/types.ts'
@@ -106,20 +106,27 @@ export class Committer {
   }
 
   async #run(): Promise<void> {
-    // Whatever arrives in this tick goes into the first group already.
     this.#groupSince = performance.now()
-    await Promise.resolve()
-    while (this.#queue.length > 0) {
+    let former: Committed[] = []
+    // What has arrived by now goes into one group, also what is still to be read from its socket.
+    while (await this.#hasMore()) {
       this.#groupSince = performance.now()
       const group = this.#takeGroup()
       this.#committing = group.length
-      const committed = await this.#commitGroup(group)
+      const committing = this.#commitGroup(group)
+      // This group is on its way to Postgres before the news of the former one go out to a thousand readers.
+      this.#settle(former)
+      former = await committing
       this.#committing = 0
-      // The next group is on its way to Postgres before the news of this one go out to a thousand readers.
-      setImmediate(() => this.#settle(committed))
       if (this.#isAway) this.#refuseQueue()
     }
     this.#groupSince = undefined
+    this.#settle(former)
+  }
+
+  async #hasMore(): Promise<boolean> {
+    await setImmediate()
+    return this.#queue.length > 0
   }
 
   async #awaitReturn(): Promise<void> {
