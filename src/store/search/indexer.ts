@@ -146,14 +146,17 @@ function unnested(tx: Sql, keys: readonly Key[]) {
     ${keys.map((key) => key.created_at)}::text[]::timestamptz[]) AS k (conversation_id, seq, created_at)`
 }
 
-/** Writes the words of as many as TEXT_BYTES allow, the first in any case. Returns the others. */
+/**
+ * Writes the words of as many as TEXT_BYTES allow, the shortest first: a heap of long texts keeps no other waiting. At least
+ * of one. Returns the others.
+ */
 async function write(tx: Sql, keys: readonly Key[]): Promise<Key[]> {
   const times = keys.map((key) => key.created_at).sort()
   const messages = await tx<(Key & { text: string | null })[]>`
     SELECT f.conversation_id, f.seq, f.created_at::text AS created_at,
       CASE WHEN f.up_to - octet_length(f.text) < ${TEXT_BYTES} THEN f.text END AS text
     FROM (
-      SELECT m.conversation_id, m.seq, m.created_at, m.text, sum(octet_length(m.text)) OVER (ROWS UNBOUNDED PRECEDING) AS up_to
+      SELECT m.conversation_id, m.seq, m.created_at, m.text, sum(octet_length(m.text)) OVER (ORDER BY octet_length(m.text) ROWS UNBOUNDED PRECEDING) AS up_to
       FROM ${unnested(tx, keys)} JOIN messages m USING (conversation_id, seq, created_at)
       WHERE m.text <> '' AND m.deleted_at IS NULL
         AND m.created_at BETWEEN ${times[0] ?? ''}::text::timestamptz AND ${times.at(-1) ?? ''}::text::timestamptz) f`
