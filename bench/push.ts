@@ -194,7 +194,7 @@ async function steady({ context, owner, booted, service, seconds, world }: Run):
   const load = [paced.pid, service.pid]
   context.progress(`${PER_SECOND} a second`)
   const stopCounting = countCpu({ gateway: gateway.pid, database: gateway.database, load })
-  const { failed } = await paced.ask('run', {
+  const { failed, answer } = await paced.ask('run', {
     ...{ url: gateway.url, perSecond: PER_SECOND, seconds, warmUpSeconds: WARM_UP_SECONDS },
     ...{ readers: [], targets, receiversPerMessage: 0 },
   })
@@ -220,6 +220,10 @@ async function steady({ context, owner, booted, service, seconds, world }: Run):
     },
     { what: `${title}: p50 / max`, value: `${round(p50)} / ${round(max)} ms` },
     { what: `${title}: missing / doubled`, ...none(targets.length - at.length, doubled) },
+    {
+      what: `${title}: send p50 / p99 meanwhile`,
+      value: `${round(answer.p50)} / ${round(answer.p99)} ms`,
+    },
     { what: `${title}: sends failed`, value: String(failed), goal: { text: '0', met: failed === 0 } },
     {
       what: `${title}: CPU per 1,000 messages and pushes, gateway / Postgres`,

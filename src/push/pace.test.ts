@@ -11,16 +11,17 @@ beforeEach(() => {
   pace = new Pace(() => sends, 2)
 })
 
-/** How many pushes begin in so long, looked for every 10 ms. */
-function begun(ms: number): number {
-  let count = 0
+/** The pace after so long, looked for every 10 ms. */
+function paceAfter(ms: number): number {
   for (let passed = 0; passed < ms; passed += 10) {
     vi.advanceTimersByTime(10)
-    const room = pace.room()
-    pace.spend(room)
-    count += room
+    void pace.perSecond
   }
-  return count
+  return pace.perSecond
+}
+
+function arrive(count: number): void {
+  for (let n = 0; n < count; n += 1) pace.arrived()
 }
 
 describe('two cores', () => {
@@ -32,53 +33,43 @@ describe('two cores', () => {
     { underWay: 5_000, perSecond: 156 },
   ])('begin $perSecond pushes a second beside $underWay sends', ({ underWay, perSecond }) => {
     sends = underWay
-    begun(10_000)
-    const count = begun(10_000) / 10
-    expect(count).toBeGreaterThan(perSecond * 0.9)
-    expect(count).toBeLessThanOrEqual(perSecond * 1.01)
+    expect(paceAfter(10_000) / perSecond).toBeCloseTo(1, 1)
   })
 
-  test('are not slowed down by a moment of many sends', () => {
-    begun(5_000)
+  test.each([
+    { arriving: 10, perSecond: 156 },
+    { arriving: 400, perSecond: 500 },
+    { arriving: 1_000, perSecond: 1_250 },
+    { arriving: 20_000, perSecond: 1_250 },
+  ])('begin $perSecond where $arriving a second come all the time', ({ arriving, perSecond }) => {
+    sends = 48
+    for (let second = 0; second < 6; second += 1) {
+      arrive(arriving)
+      paceAfter(1_000)
+    }
+    expect(pace.perSecond / perSecond).toBeCloseTo(1, 1)
+  })
+
+  test('take their time with what comes at once', () => {
+    sends = 48
+    paceAfter(10_000)
+    for (const count of [6_000, 4_000]) {
+      arrive(count)
+      paceAfter(1_000)
+    }
+    for (let tenth = 0; tenth < 50; tenth += 1) expect(paceAfter(100)).toBeLessThan(160)
+  })
+
+  test('are hardly slowed down by a moment of many sends', () => {
+    paceAfter(5_000)
     sends = 64
-    begun(20)
+    paceAfter(20)
     sends = 0
-    expect(begun(1_000)).toBeGreaterThan(2_000)
-  })
-})
-
-describe('work has a rest behind it', () => {
-  test('beside many sends, but not for long', () => {
-    expect(pace.restMs(10, 0)).toBe(0)
-    sends = 48
-    begun(10_000)
-    expect(pace.restMs(10, 0)).toBeCloseTo(30)
-    expect(pace.restMs(500, 0)).toBe(100)
-  })
-
-  test('as long as it is not late', () => {
-    sends = 48
-    begun(10_000)
-    expect(pace.restMs(10, 5_000)).toBeCloseTo(15)
-    expect(pace.restMs(10, 60_000)).toBe(0)
+    expect(paceAfter(100)).toBeGreaterThan(2_000)
   })
 })
 
 test('a small part of a core comes to an end with its pushes, too', () => {
   pace = new Pace(() => 1_000, 1 / 4)
-  begun(10_000)
-  expect(begun(10_000)).toBeGreaterThan(180)
-})
-
-test('after a long time without pushes a quarter of a second of them begins at once', () => {
-  vi.advanceTimersByTime(60_000)
-  expect(pace.room()).toBe(625)
-})
-
-test('a few are not worth a query', () => {
-  sends = 64
-  begun(5_000)
-  pace.spend(pace.room())
-  vi.advanceTimersByTime(10)
-  expect(pace.room()).toBe(0)
+  expect(paceAfter(10_000)).toBeGreaterThan(18)
 })

@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import type { Candidate, PushView } from '../store/pushes.ts'
 import { newPushMetrics } from './metrics.ts'
@@ -13,7 +14,7 @@ function fail(error: unknown): never {
 }
 
 /** How many people were judged at a time, of so many that are due. */
-async function batches(count: number, slowness: number): Promise<number[]> {
+async function batches(count: number, perSecond: number): Promise<number[]> {
   const sizes: number[] = []
   const { promise: isDone, resolve } = Promise.withResolvers<void>()
   let left = count
@@ -31,9 +32,11 @@ async function batches(count: number, slowness: number): Promise<number[]> {
       withdraw: async () => [],
     },
     ...{ epochOf: () => '1', graceMs: 0, metrics: newPushMetrics(), onError: fail },
-    pace: { slowness: () => slowness, restMs: () => 0 },
+    pace: { perSecond, arrived: () => {} },
     onDue: async () => {},
   })
+  // It has saved up all that it may.
+  await setTimeout(600)
   const people = Array.from({ length: count }, (_, n): Candidate & { age_ms: number } => ({
     ...{ user_id: `u${n}`, about: 'c', is_announcement: false, from_seq: 1, seq: 1, inbox_id: 1, age_ms: 0 },
   }))
@@ -43,11 +46,11 @@ async function batches(count: number, slowness: number): Promise<number[]> {
 }
 
 test('many who are due at once are judged together', async () => {
-  expect(await batches(1_200, 1)).toEqual([500, 500, 200])
+  expect(await batches(1_200, 10_000)).toEqual([500, 500, 200])
 })
 
 test('beside many sends they are judged a few at a time', async () => {
-  const sizes = await batches(1_200, 10)
+  const sizes = await batches(120, 100)
   expect(Math.max(...sizes)).toBe(50)
-  expect(sizes).toHaveLength(24)
+  expect(sizes.length).toBeGreaterThan(2)
 })

@@ -3,6 +3,7 @@ import type { Announcement } from '../protocol/event.ts'
 import type { Candidate, PushView } from '../store/pushes.ts'
 import type { Due } from '../store/turn-queue.ts'
 import { judge } from './absence.ts'
+import { Allowance } from './allowance.ts'
 import { Losses } from './losses.ts'
 import type { PushMetrics } from './metrics.ts'
 import { Subscribers } from './subscribers.ts'
@@ -31,8 +32,8 @@ type Given = {
   /** How long whoever is there has to receive something. */
   graceMs: number
   metrics: PushMetrics
-  /** How many times as long as usual is to be taken, and for how many ms nothing is to be done. */
-  pace: { slowness(): number; restMs(tookMs: number, lateMs: number): number }
+  /** How many may be decided a second; it is told of everybody who waits for that. */
+  pace: { readonly perSecond: number; arrived(): void }
   /** Whose turn it is, and when. */
   onDue(dues: readonly Due[]): Promise<void>
   onError(error: unknown): void
@@ -68,6 +69,7 @@ export class Planner implements AsyncDisposable {
   readonly #given: Given
   readonly #waiting: WaitingRoom
   readonly #subscribers: Subscribers
+  readonly #allowance: Allowance
   readonly #closing = new AbortController()
   readonly #ended: Promise<void>
   #arrived: Arrival[] = []
@@ -83,6 +85,7 @@ export class Planner implements AsyncDisposable {
     this.#given = given
     this.#waiting = new WaitingRoom(given.graceMs)
     this.#subscribers = new Subscribers(given.store)
+    this.#allowance = new Allowance(given.pace)
     this.#ended = this.#run()
   }
 
@@ -142,12 +145,8 @@ export class Planner implements AsyncDisposable {
   async #run(): Promise<void> {
     while (!this.#closing.signal.aborted) {
       const isDone = await this.#tick()
-      await this.#rest(isDone ? TICK_MS : RETRY_MS)
+      await pause(isDone ? TICK_MS : RETRY_MS, this.#closing.signal)
     }
-  }
-
-  async #rest(ms: number): Promise<void> {
-    if (ms > 0) await pause(ms, this.#closing.signal)
   }
 
   async #tick(): Promise<boolean> {
@@ -200,6 +199,7 @@ export class Planner implements AsyncDisposable {
 
   #admit({ news, recipients, ids, is_announcement, at }: Arrival, isWanted: Set<string>): void {
     if (isWanted.size === 0) return
+    const { metrics, pace } = this.#given
     for (const [index, user_id] of recipients.entries()) {
       const inbox_id = ids[index]
       if (inbox_id === undefined || user_id === news.by || !isWanted.has(user_id)) continue
@@ -207,7 +207,8 @@ export class Planner implements AsyncDisposable {
       else {
         const { about, seq } = news
         this.#waiting.add({ user_id, about, is_announcement, from_seq: seq, seq, inbox_id }, at)
-        this.#given.metrics.considered += 1
+        metrics.considered += 1
+        pace.arrived()
       }
     }
   }
@@ -223,17 +224,13 @@ export class Planner implements AsyncDisposable {
     await this.#given.onDue(dues)
   }
 
-  /** Judges those whose time has come, fewer at once and with rests where sends go first. True if there may be more. */
+  /** Judges those whose time has come, fewer at once where sends go first. True if there may be more. */
   async #decideSome(): Promise<boolean> {
-    const { pace } = this.#given
-    const count = Math.ceil(BATCH / pace.slowness())
-    const batch = this.#waiting.takeDue(count)
+    const batch = this.#waiting.takeDue(Math.min(this.#allowance.room(), BATCH))
     if (batch.length === 0) return false
-    const began = performance.now()
+    this.#allowance.spend(batch.length)
     await this.#decide(batch)
-    const late = began - Math.min(...batch.map(({ dueAt }) => dueAt))
-    await this.#rest(pace.restMs(performance.now() - began, late))
-    return batch.length === count
+    return batch.length === BATCH
   }
 
   async #decide(batch: readonly Waiting[]): Promise<void> {

@@ -32,7 +32,7 @@ test('what becomes due while a push service is slow does not wait for it', async
       },
     },
     ...{ epochOf: () => 'epoch', metrics: newPushMetrics(), now: () => Date.now(), turnMs: 30_000 },
-    pace: { room: () => 100, spend: () => {} },
+    pace: { perSecond: 1_000 },
     onError: (error) => expect.fail(String(error)),
   })
   await begun.one.promise

@@ -1,6 +1,7 @@
 import { pause, Waker } from '../pause.ts'
 import type { DuePush, PushView, Settlement } from '../store/pushes.ts'
 import type { Due, Turn } from '../store/turn-queue.ts'
+import { Allowance } from './allowance.ts'
 import type { Delivered, Delivery, Look } from './deliveries.ts'
 import type { PushMetrics } from './metrics.ts'
 import { OpenTurn } from './open-turn.ts'
@@ -27,8 +28,8 @@ type Given = {
   epochOf(databaseEpoch: string, userId: string): string
   deliveries: { deliver(delivery: Delivery, look: Look): Promise<Delivered> }
   metrics: PushMetrics
-  /** How many may begin now. */
-  pace: { room(): number; spend(count: number): void }
+  /** How many may begin a second. */
+  pace: { readonly perSecond: number }
   /** How long a turn may take, before the queue takes its node for dead. */
   turnMs: number
   /** ms since 1970, the same on all nodes. */
@@ -64,6 +65,7 @@ const FAILED_MS = 60_000
  */
 export class Turns implements AsyncDisposable {
   readonly #given: Given
+  readonly #allowance: Allowance
   /** No more turns are taken; those under way are to end. */
   readonly #closing = new AbortController()
   readonly #ending = new AbortController()
@@ -80,6 +82,7 @@ export class Turns implements AsyncDisposable {
 
   constructor(given: Given) {
     this.#given = given
+    this.#allowance = new Allowance(given.pace)
     this.#ended = this.#run()
   }
 
@@ -112,18 +115,18 @@ export class Turns implements AsyncDisposable {
 
   /** Takes as many turns as there is room for. Returns for how long there is nothing to do, as far as is known. */
   async #take(): Promise<number> {
-    const { queue, pace } = this.#given
+    const { queue } = this.#given
     const continuing = this.#continuing.splice(0)
     const room = Math.min(MAX_TURNS - this.#open.size, BATCH)
     this.#isFull = room < MIN_ROOM
-    const count = this.#isFull ? 0 : Math.min(room, pace.room())
+    const count = this.#isFull ? 0 : Math.min(room, this.#allowance.room())
     try {
       const turns = count > 0 ? await queue.take(count) : []
-      pace.spend(turns.length)
+      this.#allowance.spend(turns.length)
       continuing.push(...turns.map((turn) => this.#opened(turn)))
       if (continuing.length > 0) await this.#begin(continuing)
       this.#hasFailed = false
-      if (count > 0 && turns.length === count) return 0
+      if (count > 0 && turns.length === count) return count === room ? 0 : PACE_MS
       return count > 0 || this.#isFull ? LOOK_MS * (0.75 + Math.random() / 2) : PACE_MS
     } catch (error) {
       this.#continuing.push(...continuing)

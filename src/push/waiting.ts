@@ -49,6 +49,7 @@ export class WaitingRoom {
   takeDue(limit: number): Waiting[] {
     const now = performance.now()
     const due: Waiting[] = []
+    if (limit === 0) return due
     for (const [key, entry] of this.#entries) {
       if (entry.dueAt > now) continue
       due.push(entry)
