@@ -5,6 +5,7 @@ import type { Config } from './config.ts'
 import type { Announcement } from './protocol/event.ts'
 import { Deliveries } from './push/deliveries.ts'
 import { EndpointGuard } from './push/endpoint-guard.ts'
+import { FreshViews } from './push/fresh-views.ts'
 import { keyAlarms } from './push/key-alarms.ts'
 import { newPushMetrics, type PushMetrics } from './push/metrics.ts'
 import { Pace } from './push/pace.ts'
@@ -88,11 +89,12 @@ export async function startPush(given: Given, stack: AsyncDisposableStack): Prom
         return false
       }),
   })
+  const freshViews = new FreshViews()
   const pace = new Pace(sendsUnderWay, availableParallelism() / config.workers)
   const expireMs = expireSeconds * 1_000
   const turns = stack.use(
     new Turns({
-      ...{ queue, store, deliveries, epochOf: inboxEpoch, metrics, pace, now, onError },
+      ...{ queue, store, deliveries, freshViews, epochOf: inboxEpoch, metrics, pace, now, onError },
       turnMs: (expireMs * 2) / 3,
     }),
   )
@@ -102,7 +104,9 @@ export async function startPush(given: Given, stack: AsyncDisposableStack): Prom
     if (now.length > 0) turns.wake(new Set(now))
   }
   const marks = new PushPlanners(database, node, staleMs)
-  const planner = new Planner({ store, epochOf: inboxEpoch, graceMs, metrics, pace, onDue, onError })
+  const planner = new Planner({
+    ...{ store, freshViews, epochOf: inboxEpoch, graceMs, metrics, pace, onDue, onError },
+  })
   const onOverdue = (userIds: readonly string[]) => onDue(userIds.map((user_id) => ({ user_id, due_ms: 0 })))
   stack.use(
     new Recovery({

@@ -1,6 +1,7 @@
 import { setTimeout } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import type { Candidate, PushView } from '../store/pushes.ts'
+import { FreshViews } from './fresh-views.ts'
 import { newPushMetrics } from './metrics.ts'
 import { Planner } from './planner.ts'
 
@@ -19,6 +20,7 @@ async function batches(count: number, perSecond: number): Promise<number[]> {
   const { promise: isDone, resolve } = Promise.withResolvers<void>()
   let left = count
   await using planner = new Planner({
+    freshViews: new FreshViews(),
     store: {
       hasSubscriptions: async () => true,
       subscribed: async () => new Set(),

@@ -4,6 +4,7 @@ import type { Candidate, PushView } from '../store/pushes.ts'
 import type { Due } from '../store/turn-queue.ts'
 import { judge } from './absence.ts'
 import { Allowance } from './allowance.ts'
+import { type FreshViews, freshFromNow } from './fresh-views.ts'
 import { Losses } from './losses.ts'
 import type { PushMetrics } from './metrics.ts'
 import { Subscribers } from './subscribers.ts'
@@ -32,6 +33,8 @@ type Given = {
   /** How long whoever is there has to receive something. */
   graceMs: number
   metrics: PushMetrics
+  /** For the turns of those who are away. */
+  freshViews: Pick<FreshViews, 'keep' | 'drop'>
   /** How many may be decided a second; it is told of everybody who waits for that. */
   pace: { readonly perSecond: number; arrived(): void }
   /** Whose turn it is, and when. */
@@ -93,7 +96,10 @@ export class Planner implements AsyncDisposable {
   take(announcement: Announcement): void {
     const { news, body, recipients, ids } = announcement
     if (ENDING.has(body.type) && body.conversation_id !== null && this.#read.length < MAX_READ) {
-      for (const user_id of recipients) this.#read.push({ user_id, about: body.conversation_id })
+      for (const user_id of recipients) {
+        this.#read.push({ user_id, about: body.conversation_id })
+        this.#given.freshViews.drop({ user_id, about: body.conversation_id })
+      }
     }
     if (!news) return
     const at = performance.now()
@@ -237,7 +243,8 @@ export class Planner implements AsyncDisposable {
     this.#deciding = Math.min(...batch.map(({ since }) => since))
     try {
       const views = await this.#given.store.views(batch)
-      const plans = batch.flatMap((entry, index) => this.#judge(entry, views[index]))
+      const until = freshFromNow()
+      const plans = batch.flatMap((entry, index) => this.#judge(entry, views[index], until))
       if (plans.length > 0) {
         this.#given.metrics.away += plans.length
         await this.#given.onDue(await this.#given.store.plan(plans))
@@ -250,7 +257,7 @@ export class Planner implements AsyncDisposable {
     }
   }
 
-  #judge(entry: Waiting, view: PushView | undefined): (Candidate & { due_ms: number })[] {
+  #judge(entry: Waiting, view: PushView | undefined, freshUntil: number): (Candidate & { due_ms: number })[] {
     if (!view || view.seq === null) return []
     const { since, later, dueAt, ...first } = entry
     const epoch = this.#given.epochOf(view.database_epoch, entry.user_id)
@@ -273,6 +280,8 @@ export class Planner implements AsyncDisposable {
     // What came after it is rung with it, so it is no news any more.
     const due_ms = absence.type === 'waiting' ? absence.ms : 0
     const { inbox_id } = newestOf(entry)
-    return [{ ...first, seq: Math.max(view.seq, first.seq), inbox_id, due_ms }]
+    const candidate = { ...first, seq: Math.max(view.seq, first.seq), inbox_id }
+    if (due_ms === 0) this.#given.freshViews.keep(candidate, { view, freshUntil })
+    return [{ ...candidate, due_ms }]
   }
 }

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import type { DuePush, PushView } from '../store/pushes.ts'
+import { FreshViews } from './fresh-views.ts'
 import { newPushMetrics } from './metrics.ts'
 import { Turns } from './turns.ts'
 
@@ -18,6 +19,7 @@ test('what becomes due while a push service is slow does not wait for it', async
   const slow = Promise.withResolvers<void>()
   const begun = { one: Promise.withResolvers<void>(), two: Promise.withResolvers<void>() }
   await using turns = new Turns({
+    freshViews: new FreshViews(),
     queue: { take: async () => queued.splice(0), finish: async () => {}, add: async () => {} },
     store: {
       due: async () => [...due],

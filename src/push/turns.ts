@@ -3,6 +3,7 @@ import type { DuePush, PushView, Settlement } from '../store/pushes.ts'
 import type { Due, Turn } from '../store/turn-queue.ts'
 import { Allowance } from './allowance.ts'
 import type { Delivered, Delivery, Look } from './deliveries.ts'
+import { type FreshView, type FreshViews, freshFromNow } from './fresh-views.ts'
 import type { PushMetrics } from './metrics.ts'
 import { OpenTurn } from './open-turn.ts'
 import { afterSending, later, type Outcome, withoutSending } from './outcome.ts'
@@ -27,6 +28,8 @@ type Given = {
   store: TurnStore
   epochOf(databaseEpoch: string, userId: string): string
   deliveries: { deliver(delivery: Delivery, look: Look): Promise<Delivered> }
+  /** What the planner has just looked up. */
+  freshViews: Pick<FreshViews, 'take'>
   metrics: PushMetrics
   /** How many may begin a second. */
   pace: { readonly perSecond: number }
@@ -36,6 +39,8 @@ type Given = {
   now(): number
   onError(error: unknown): void
 }
+
+type Looked = Delivery & FreshView
 
 /** Turns under way at once; each waits for push services most of its time. */
 const MAX_TURNS = 1_024
@@ -51,8 +56,6 @@ const RETRY_MS = 1_000
 const GATHER_MS = 100
 /** What is under way when the node goes away has so long to end. */
 const LAST_MS = 2_500
-/** What was looked up and has not begun by then may have been read, or its device may be gone: it is looked at again. */
-const FRESH_MS = 1_000
 /** After so long what has ended is written, and what another node made due meanwhile goes past the slow ones. */
 const ROUND_MS = 1_000
 /** What failed for a reason of our own is looked at again after so long. */
@@ -151,15 +154,9 @@ export class Turns implements AsyncDisposable {
     const { store } = this.#given
     const beginning = turns.filter((open) => open.mayBegin)
     const pushes = beginning.length > 0 ? await store.due(beginning.map(({ turn }) => turn.user_id)) : []
-    const views = pushes.length > 0 ? await store.views(pushes) : []
-    const due = pushes.flatMap((push, index) => {
-      const view = views[index]
-      return view ? [{ push, view }] : []
-    })
-    const byUser = Map.groupBy(due, ({ push }) => push.user_id)
-    const freshUntil = performance.now() + FRESH_MS
+    const byUser = Map.groupBy(await this.#look(pushes), ({ push }) => push.user_id)
     for (const open of turns) {
-      const round = this.#round(open, byUser.get(open.turn.user_id) ?? [], freshUntil)
+      const round = this.#round(open, byUser.get(open.turn.user_id) ?? [])
         .catch((error: unknown) => {
           this.#tell(error)
           this.#continuing.push(open)
@@ -169,10 +166,24 @@ export class Turns implements AsyncDisposable {
     }
   }
 
-  async #round(open: OpenTurn, due: readonly Delivery[], freshUntil: number): Promise<void> {
+  /** What there is to ring for: as the planner has just seen it, else as it is now. */
+  async #look(pushes: readonly DuePush[]): Promise<Looked[]> {
+    const { store, freshViews } = this.#given
+    const known = pushes.map((push) => (push.withdrawing ? undefined : freshViews.take(push)))
+    const others = pushes.filter((_, index) => !known[index])
+    const views = (others.length > 0 ? await store.views(others) : []).values()
+    const until = freshFromNow()
+    return pushes.flatMap((push, index) => {
+      const { view, freshUntil } = known[index] ?? { view: views.next().value, freshUntil: until }
+      return view ? [{ push, view, freshUntil }] : []
+    })
+  }
+
+  async #round(open: OpenTurn, due: readonly Looked[]): Promise<void> {
     const { lines, signal } = open
     for (const delivery of due.filter((one) => !open.isUnsettled(one))) {
       const outcome = withoutSending(delivery, this.#given)
+      const { freshUntil } = delivery
       if (outcome) open.outcomes.push(outcome)
       else open.add(delivery, this.#deliver(delivery, { lines, signal, freshUntil }))
     }

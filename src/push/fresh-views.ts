@@ -1,0 +1,45 @@
+import type { Candidate, PushView } from '../store/pushes.ts'
+
+/** What there is to ring for, and until when that may be taken for true (monotonic). */
+export type FreshView = { view: PushView; freshUntil: number }
+
+type Kept = FreshView & Pick<Candidate, 'from_seq' | 'seq'>
+
+/** What was looked up and has not begun by then may have been read, or its device may be gone: it is looked at again. */
+const FRESH_MS = 1_000
+/** More are not under way between a decision and its turn, unless other nodes take them. */
+const MAX_KEPT = 4_096
+
+/** When what is looked up now is no longer fresh (monotonic). */
+export function freshFromNow(): number {
+  return performance.now() + FRESH_MS
+}
+
+/** What was looked up when it was decided whom to wake: where their turn begins at once it need not be looked up again. */
+export class FreshViews {
+  readonly #kept = new Map<string, Kept>()
+
+  keep(candidate: Candidate, fresh: FreshView): void {
+    // What was not taken belongs to turns of other nodes.
+    if (this.#kept.size >= MAX_KEPT) this.#kept.clear()
+    const { from_seq, seq } = candidate
+    this.#kept.set(keyOf(candidate), { ...fresh, from_seq, seq })
+  }
+
+  /** It has changed meanwhile. */
+  drop(candidate: Pick<Candidate, 'user_id' | 'about'>): void {
+    this.#kept.delete(keyOf(candidate))
+  }
+
+  /** Of the same messages, once; with half of its time left, lest it ends on the way. */
+  take(candidate: Candidate): FreshView | undefined {
+    const kept = this.#kept.get(keyOf(candidate))
+    this.drop(candidate)
+    if (kept?.from_seq !== candidate.from_seq || kept.seq !== candidate.seq) return undefined
+    return kept.freshUntil - performance.now() > FRESH_MS / 2 ? kept : undefined
+  }
+}
+
+function keyOf({ user_id, about }: Pick<Candidate, 'user_id' | 'about'>): string {
+  return `${user_id}\0${about}`
+}
