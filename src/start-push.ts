@@ -106,6 +106,7 @@ export async function startPush(given: Given, stack: AsyncDisposableStack): Prom
   const marks = new PushPlanners(database, node, staleMs)
   const planner = new Planner({
     ...{ store, freshViews, epochOf: inboxEpoch, graceMs, metrics, pace, onDue, onError },
+    onWanted: () => sender.start(),
   })
   const onOverdue = (userIds: readonly string[]) => onDue(userIds.map((user_id) => ({ user_id, due_ms: 0 })))
   stack.use(

@@ -38,7 +38,7 @@ describe('two cores', () => {
 
   test.each([
     { arriving: 10, perSecond: 156 },
-    { arriving: 400, perSecond: 500 },
+    { arriving: 400, perSecond: 600 },
     { arriving: 1_000, perSecond: 1_250 },
     { arriving: 20_000, perSecond: 1_250 },
   ])('begin $perSecond where $arriving a second come all the time', ({ arriving, perSecond }) => {

@@ -6,8 +6,8 @@ const CALM_SENDS = 6
 const MAX_LOAD = 4
 /** Pushes a second of a core while it is calm. */
 const PER_CORE = 1_250
-/** What comes all the time has to be kept up with, and a little more than that; but only up to a share of what goes while it is calm. */
-const KEEP_UP = 1.25
+/** What comes all the time has to be kept up with, and half as much again, to make up for lost time; but only up to a share of what goes while it is calm. */
+const KEEP_UP = 1.5
 const MAX_KEPT_UP = 1 / 2
 /** One moment says little: over so long the sends under way are averaged. */
 const AVERAGE_MS = 1_000

@@ -35,6 +35,7 @@ async function batches(count: number, perSecond: number): Promise<number[]> {
     },
     ...{ epochOf: () => '1', graceMs: 0, metrics: newPushMetrics(), onError: fail },
     pace: { perSecond, arrived: () => {} },
+    onWanted: () => {},
     onDue: async () => {},
   })
   // It has saved up all that it may.

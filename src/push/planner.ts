@@ -37,6 +37,8 @@ type Given = {
   freshViews: Pick<FreshViews, 'keep' | 'drop'>
   /** How many may be decided a second; it is told of everybody who waits for that. */
   pace: { readonly perSecond: number; arrived(): void }
+  /** Somebody wants to be woken, for all that is known for the first time since the node began. */
+  onWanted(): void
   /** Whose turn it is, and when. */
   onDue(dues: readonly Due[]): Promise<void>
   onError(error: unknown): void
@@ -181,7 +183,10 @@ export class Planner implements AsyncDisposable {
     if (now < this.#lookAt) return false
     this.#lookAt = now + LOOK_MS
     this.#hasSubscriptions = await this.#given.store.hasSubscriptions()
-    if (this.#hasSubscriptions) return true
+    if (this.#hasSubscriptions) {
+      this.#given.onWanted()
+      return true
+    }
     this.#drop(arrivals)
     this.#read = this.#read.slice(marks)
     return false

@@ -1,6 +1,7 @@
 import { setDefaultCACertificates } from 'node:tls'
 import { parentPort, workerData } from 'node:worker_threads'
 import { EndpointGuard } from './endpoint-guard.ts'
+import { Gatherer } from './gatherer.ts'
 import { PushSender } from './send.ts'
 import type { ThreadAnswer, ThreadRequest, ThreadSetup } from './sender-thread.ts'
 import { VapidSigner } from './vapid.ts'
@@ -12,9 +13,11 @@ const sender = new PushSender(new VapidSigner(keys), new EndpointGuard(rules))
 Error.stackTraceLimit = 0
 const underWay = new Map<number, AbortController>()
 
-const answer = (message: ThreadAnswer) => parentPort?.postMessage(message)
+const answers = new Gatherer<ThreadAnswer>((list) => parentPort?.postMessage(list))
 
-parentPort?.on('message', (request: ThreadRequest) => {
+parentPort?.on('message', (requests: ThreadRequest[]) => requests.forEach(handle))
+
+function handle(request: ThreadRequest): void {
   const { id } = request
   if ('isGivenUp' in request) {
     underWay.get(id)?.abort()
@@ -25,8 +28,8 @@ parentPort?.on('message', (request: ThreadRequest) => {
   sender
     .send(request.target, request.payload, request.options, giving.signal)
     .then(
-      (outcome) => answer({ id, outcome }),
-      (error: unknown) => answer({ id, error: String(error) }),
+      (outcome) => answers.add({ id, outcome }),
+      (error: unknown) => answers.add({ id, error: String(error) }),
     )
     .finally(() => underWay.delete(id))
-})
+}

@@ -1,0 +1,18 @@
+/** Hands on together what comes within one round of the event loop: each time that wakes another thread. */
+export class Gatherer<T> {
+  readonly #handOn: (items: T[]) => void
+  #items: T[] = []
+
+  constructor(handOn: (items: T[]) => void) {
+    this.#handOn = handOn
+  }
+
+  add(item: T): void {
+    if (this.#items.push(item) > 1) return
+    setImmediate(() => {
+      const items = this.#items
+      this.#items = []
+      this.#handOn(items)
+    })
+  }
+}
