@@ -50,6 +50,6 @@ test('many who are due at once are judged together', async () => {
 })
 
 test('beside many sends they are judged a few at a time', async () => {
-  // Half a second's worth at most, however late this is.
-  expect(Math.max(...(await batches(300, 500)))).toBeLessThanOrEqual(250)
+  // Four for each push of half a second at most, however late this is.
+  expect(Math.max(...(await batches(300, 125)))).toBeLessThanOrEqual(250)
 })

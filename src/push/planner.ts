@@ -35,7 +35,7 @@ type Given = {
   metrics: PushMetrics
   /** For the turns of those who are away. */
   freshViews: Pick<FreshViews, 'keep' | 'drop'>
-  /** How many may be decided a second; it is told of everybody who waits for that. */
+  /** How many pushes a second may begin; it is told of everybody who may have to be pushed to. */
   pace: { readonly perSecond: number; arrived(): void }
   /** Somebody wants to be woken, for all that is known for the first time since the node began. */
   onWanted(): void
@@ -47,6 +47,8 @@ type Given = {
 const TICK_MS = 100
 const RETRY_MS = 500
 const BATCH = 500
+/** So many people are judged for each push that may begin: it costs a fraction of one, and most of them may be there. */
+const JUDGED_PER_PUSH = 4
 /** What was committed meanwhile waits no longer to be looked at. */
 const MAX_TICK_MS = 500
 /** While nobody wants to be woken, no more is asked than whether that is still so, and so seldom. */
@@ -90,7 +92,11 @@ export class Planner implements AsyncDisposable {
     this.#given = given
     this.#waiting = new WaitingRoom(given.graceMs)
     this.#subscribers = new Subscribers(given.store)
-    this.#allowance = new Allowance(given.pace)
+    this.#allowance = new Allowance({
+      get perSecond() {
+        return given.pace.perSecond * JUDGED_PER_PUSH
+      },
+    })
     this.#ended = this.#run()
   }
 
@@ -252,7 +258,9 @@ export class Planner implements AsyncDisposable {
       const plans = batch.flatMap((entry, index) => this.#judge(entry, views[index], until))
       if (plans.length > 0) {
         this.#given.metrics.away += plans.length
-        await this.#given.onDue(await this.#given.store.plan(plans))
+        const dues = await this.#given.store.plan(plans)
+        this.#forget(plans, dues)
+        await this.#given.onDue(dues)
       }
     } catch (error) {
       for (const entry of batch) this.#waiting.putBack(entry, entry.dueAt)
@@ -260,6 +268,12 @@ export class Planner implements AsyncDisposable {
     } finally {
       this.#deciding = Number.POSITIVE_INFINITY
     }
+  }
+
+  /** Who is rung already gets no turn that would take what was kept for it. */
+  #forget(plans: readonly Candidate[], dues: readonly Due[]): void {
+    const isDue = new Set(dues.map(({ user_id }) => user_id))
+    for (const plan of plans) if (!isDue.has(plan.user_id)) this.#given.freshViews.drop(plan)
   }
 
   #judge(entry: Waiting, view: PushView | undefined, freshUntil: number): (Candidate & { due_ms: number })[] {
