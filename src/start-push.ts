@@ -120,7 +120,10 @@ export async function startPush(given: Given, stack: AsyncDisposableStack): Prom
   stack.use(planner)
   return {
     ...{ vapid, endpointGuard, metrics },
-    take: (announcement) => planner.take(announcement),
+    take(announcement) {
+      freshViews.notice(announcement)
+      planner.take(announcement)
+    },
     missed: () => planner.missed(),
     async subscribed(device) {
       try {

@@ -1,4 +1,5 @@
 import { expect, onTestFinished, test, vi } from 'vitest'
+import type { EventType } from '../protocol/types.ts'
 import type { PushView } from '../store/pushes.ts'
 import { FreshViews, freshFromNow } from './fresh-views.ts'
 
@@ -8,7 +9,19 @@ const view: PushView = {
   ...{ mention_count: 0, devices: [], database_epoch: 'epoch' },
 }
 
-test('what was looked up is taken once, for the same messages, while it is fresh and nothing has changed', () => {
+const keptAfter = (change: (views: FreshViews) => void) => {
+  const views = new FreshViews()
+  views.keep(push, { view, freshUntil: freshFromNow() })
+  change(views)
+  return views.take(push)
+}
+
+const committed = (type: EventType, conversation_id: string | null, ...recipients: string[]) => ({
+  ...{ recipients, ids: recipients.map(() => 8), database_epoch: 'epoch' },
+  body: { type, conversation_id, json: '{}' },
+})
+
+test('what was looked up is taken once, for the same messages, while it is fresh', () => {
   vi.useFakeTimers({ toFake: ['performance'] })
   onTestFinished(() => void vi.useRealTimers())
   const views = new FreshViews()
@@ -21,9 +34,22 @@ test('what was looked up is taken once, for the same messages, while it is fresh
   keep()
   expect(views.take({ ...push, seq: 4 })).toBeUndefined()
   keep()
-  views.drop(push)
-  expect(views.take(push)).toBeUndefined()
-  keep()
   vi.advanceTimersByTime(501)
   expect(views.take(push)).toBeUndefined()
+})
+
+test.each<EventType>([
+  'conversation.read',
+  'member.updated',
+  'member.removed',
+  'message.edited',
+  'message.deleted',
+])('after %s it is looked up again', (type) => {
+  expect(keptAfter((views) => views.notice(committed(type, 'harbour', 'alice', 'bob')))).toBeUndefined()
+  expect(keptAfter((views) => views.notice(committed(type, 'harbour', 'alice')))?.view).toBe(view)
+  expect(keptAfter((views) => views.notice(committed(type, 'lighthouse', 'bob')))?.view).toBe(view)
+})
+
+test('what is dropped is looked up again', () => {
+  expect(keptAfter((views) => views.drop(push))).toBeUndefined()
 })

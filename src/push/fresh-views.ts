@@ -1,3 +1,4 @@
+import type { Announcement } from '../protocol/event.ts'
 import type { Candidate, PushView } from '../store/pushes.ts'
 
 /** What there is to ring for, and until when that may be taken for true (monotonic). */
@@ -9,6 +10,15 @@ type Kept = FreshView & Pick<Candidate, 'from_seq' | 'seq'>
 const FRESH_MS = 1_000
 /** More are not under way between a decision and its turn, unless other nodes take them. */
 const MAX_KEPT = 4_096
+
+/** After these there may be something else to ring for, or nothing. */
+const CHANGING: ReadonlySet<string> = new Set([
+  'conversation.read',
+  'member.updated',
+  'member.removed',
+  'message.edited',
+  'message.deleted',
+])
 
 /** When what is looked up now is no longer fresh (monotonic). */
 export function freshFromNow(): number {
@@ -26,7 +36,12 @@ export class FreshViews {
     this.#kept.set(keyOf(candidate), { ...fresh, from_seq, seq })
   }
 
-  /** It has changed meanwhile. */
+  /** Something was committed here. */
+  notice({ body: { type, conversation_id }, recipients }: Announcement): void {
+    if (conversation_id === null || !CHANGING.has(type)) return
+    for (const user_id of recipients) this.drop({ user_id, about: conversation_id })
+  }
+
   drop(candidate: Pick<Candidate, 'user_id' | 'about'>): void {
     this.#kept.delete(keyOf(candidate))
   }

@@ -104,10 +104,7 @@ export class Planner implements AsyncDisposable {
   take(announcement: Announcement): void {
     const { news, body, recipients, ids } = announcement
     if (ENDING.has(body.type) && body.conversation_id !== null && this.#read.length < MAX_READ) {
-      for (const user_id of recipients) {
-        this.#read.push({ user_id, about: body.conversation_id })
-        this.#given.freshViews.drop({ user_id, about: body.conversation_id })
-      }
+      for (const user_id of recipients) this.#read.push({ user_id, about: body.conversation_id })
     }
     if (!news) return
     const at = performance.now()
