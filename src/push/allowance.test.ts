@@ -1,14 +1,14 @@
 import { beforeEach, expect, onTestFinished, test, vi } from 'vitest'
 import { Allowance } from './allowance.ts'
 
-let rate: { perSecond: number }
+let perSecond: number
 let allowance: Allowance
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ['performance'] })
   onTestFinished(() => void vi.useRealTimers())
-  rate = { perSecond: 1_000 }
-  allowance = new Allowance(rate)
+  perSecond = 1_000
+  allowance = new Allowance(() => perSecond)
 })
 
 /** How many begin in so long, looked for every 10 ms. */
@@ -25,7 +25,7 @@ function begun(ms: number): number {
 
 test('as many begin as the rate allows, also while it changes', () => {
   expect(begun(10_000) / 10_000).toBeCloseTo(1, 1)
-  rate.perSecond = 100
+  perSecond = 100
   expect(begun(10_000) / 1_000).toBeCloseTo(1, 1)
 })
 
@@ -35,7 +35,7 @@ test('after a long time half a second of them begins at once', () => {
 })
 
 test('a few are not worth a query', () => {
-  rate.perSecond = 156
+  perSecond = 156
   vi.advanceTimersByTime(100)
   expect(allowance.room()).toBe(0)
   vi.advanceTimersByTime(10)
@@ -43,6 +43,6 @@ test('a few are not worth a query', () => {
 })
 
 test('at the slowest rate there is room in the end', () => {
-  rate.perSecond = 1
+  perSecond = 1
   expect(begun(60_000)).toBeGreaterThan(40)
 })

@@ -5,19 +5,19 @@ const SAVED_MS = 500
 
 /** How many may begin now, at a rate that changes: what it allows adds up until it is used, but not for long. */
 export class Allowance {
-  readonly #rate: { readonly perSecond: number }
+  readonly #perSecond: () => number
   #at = performance.now()
   #room = 0
 
-  constructor(rate: { readonly perSecond: number }) {
-    this.#rate = rate
+  constructor(perSecond: () => number) {
+    this.#perSecond = perSecond
   }
 
   /** 0 until there is room for some. */
   room(): number {
     const passed = performance.now() - this.#at
     this.#at += passed
-    const perMs = this.#rate.perSecond / 1_000
+    const perMs = this.#perSecond() / 1_000
     this.#room = Math.min(this.#room + passed * perMs, Math.max(SAVED_MS * perMs, MIN_AT_ONCE))
     return this.#room < MIN_AT_ONCE ? 0 : Math.floor(this.#room)
   }

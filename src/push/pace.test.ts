@@ -15,9 +15,9 @@ beforeEach(() => {
 function paceAfter(ms: number): number {
   for (let passed = 0; passed < ms; passed += 10) {
     vi.advanceTimersByTime(10)
-    void pace.perSecond
+    void pace.pushesPerSecond
   }
-  return pace.perSecond
+  return pace.pushesPerSecond
 }
 
 function arrive(count: number): void {
@@ -37,17 +37,19 @@ describe('two cores', () => {
   })
 
   test.each([
-    { arriving: 10, perSecond: 156 },
-    { arriving: 400, perSecond: 600 },
-    { arriving: 1_000, perSecond: 1_250 },
-    { arriving: 20_000, perSecond: 1_250 },
-  ])('begin $perSecond where $arriving a second come all the time', ({ arriving, perSecond }) => {
+    { arriving: 10, perSecond: 156, judged: 156 },
+    { arriving: 400, perSecond: 600, judged: 1_200 },
+    { arriving: 1_000, perSecond: 1_250, judged: 3_000 },
+    { arriving: 20_000, perSecond: 1_250, judged: 5_000 },
+  ])('begin $perSecond where $arriving a second come all the time, and judge $judged', (given) => {
+    const { arriving, perSecond, judged } = given
     sends = 48
     for (let second = 0; second < 6; second += 1) {
       arrive(arriving)
       paceAfter(1_000)
     }
-    expect(pace.perSecond / perSecond).toBeCloseTo(1, 1)
+    expect(pace.pushesPerSecond / perSecond).toBeCloseTo(1, 1)
+    expect(pace.judgedPerSecond / judged).toBeCloseTo(1, 1)
   })
 
   test('take their time with what comes at once', () => {
@@ -57,7 +59,10 @@ describe('two cores', () => {
       arrive(count)
       paceAfter(1_000)
     }
-    for (let tenth = 0; tenth < 50; tenth += 1) expect(paceAfter(100)).toBeLessThan(160)
+    for (let tenth = 0; tenth < 50; tenth += 1) {
+      expect(paceAfter(100)).toBeLessThan(160)
+      expect(pace.judgedPerSecond).toBeLessThan(160)
+    }
   })
 
   test('are hardly slowed down by a moment of many sends', () => {

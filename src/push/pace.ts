@@ -6,9 +6,12 @@ const CALM_SENDS = 6
 const MAX_LOAD = 4
 /** Pushes a second of a core while it is calm. */
 const PER_CORE = 1_250
-/** What comes all the time has to be kept up with, and half as much again, to make up for lost time; but only up to a share of what goes while it is calm. */
-const KEEP_UP = 1.5
-const MAX_KEPT_UP = 1 / 2
+/**
+ * What comes all the time has to be kept up with, and more than that, to make up for lost time; but only up to so many times what goes
+ * while it is calm. To judge somebody costs a fraction of a push, and most of them may be there.
+ */
+const PUSHING = { keepUp: 1.5, max: 1 / 2 }
+const JUDGING = { keepUp: 3, max: 2 }
 /** One moment says little: over so long the sends under way are averaged. */
 const AVERAGE_MS = 1_000
 
@@ -37,13 +40,22 @@ export class Pace {
     this.#arriving.add(1)
   }
 
-  /** How many a second may go just now. */
-  get perSecond(): number {
+  /** How many pushes a second may begin just now. */
+  get pushesPerSecond(): number {
+    return this.#perSecond(PUSHING)
+  }
+
+  /** Of how many people a second may be decided just now whether they are to be pushed to. */
+  get judgedPerSecond(): number {
+    return this.#perSecond(JUDGING)
+  }
+
+  #perSecond({ keepUp, max }: typeof PUSHING): number {
     const passed = performance.now() - this.#lookedAt
     this.#lookedAt += passed
     const load = Math.min(this.#sendsUnderWay() / this.#calmSends, MAX_LOAD)
     this.#load += (load - this.#load) * Math.min(passed / AVERAGE_MS, 1)
-    const keptUp = Math.min(this.#arriving.perSecond * KEEP_UP, this.#calmPerSecond * MAX_KEPT_UP)
-    return Math.max(this.#calmPerSecond / Math.max(this.#load, 1) ** 2, keptUp)
+    const steady = Math.min(this.#arriving.perSecond * keepUp, this.#calmPerSecond * max)
+    return Math.max(this.#calmPerSecond / Math.max(this.#load, 1) ** 2, steady)
   }
 }

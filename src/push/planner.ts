@@ -35,8 +35,8 @@ type Given = {
   metrics: PushMetrics
   /** For the turns of those who are away. */
   freshViews: Pick<FreshViews, 'keep' | 'drop'>
-  /** How many pushes a second may begin; it is told of everybody who may have to be pushed to. */
-  pace: { readonly perSecond: number; arrived(): void }
+  /** It is told of everybody who may have to be pushed to. */
+  pace: { readonly judgedPerSecond: number; arrived(): void }
   /** Somebody wants to be woken, for all that is known for the first time since the node began. */
   onWanted(): void
   /** Whose turn it is, and when. */
@@ -47,8 +47,6 @@ type Given = {
 const TICK_MS = 100
 const RETRY_MS = 500
 const BATCH = 500
-/** So many people are judged for each push that may begin: it costs a fraction of one, and most of them may be there. */
-const JUDGED_PER_PUSH = 4
 /** What was committed meanwhile waits no longer to be looked at. */
 const MAX_TICK_MS = 500
 /** While nobody wants to be woken, no more is asked than whether that is still so, and so seldom. */
@@ -92,11 +90,7 @@ export class Planner implements AsyncDisposable {
     this.#given = given
     this.#waiting = new WaitingRoom(given.graceMs)
     this.#subscribers = new Subscribers(given.store)
-    this.#allowance = new Allowance({
-      get perSecond() {
-        return given.pace.perSecond * JUDGED_PER_PUSH
-      },
-    })
+    this.#allowance = new Allowance(() => given.pace.judgedPerSecond)
     this.#ended = this.#run()
   }
 

@@ -34,7 +34,7 @@ test('what becomes due while a push service is slow does not wait for it', async
       },
     },
     ...{ epochOf: () => 'epoch', metrics: newPushMetrics(), now: () => Date.now(), turnMs: 30_000 },
-    pace: { perSecond: 1_000 },
+    pace: { pushesPerSecond: 1_000 },
     onError: (error) => expect.fail(String(error)),
   })
   await begun.one.promise

@@ -31,8 +31,7 @@ type Given = {
   /** What the planner has just looked up. */
   freshViews: Pick<FreshViews, 'take'>
   metrics: PushMetrics
-  /** How many may begin a second. */
-  pace: { readonly perSecond: number }
+  pace: { readonly pushesPerSecond: number }
   /** How long a turn may take, before the queue takes its node for dead. */
   turnMs: number
   /** ms since 1970, the same on all nodes. */
@@ -85,7 +84,7 @@ export class Turns implements AsyncDisposable {
 
   constructor(given: Given) {
     this.#given = given
-    this.#allowance = new Allowance(given.pace)
+    this.#allowance = new Allowance(() => given.pace.pushesPerSecond)
     this.#ended = this.#run()
   }
 
