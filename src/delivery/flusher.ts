@@ -1,17 +1,14 @@
+import { Gatherer } from '../gatherer.ts'
+
 export type Flushable = { flush(): void }
 
-/** Collects who has something to write and lets them write once, at the end of the tick: no timer, one write each. */
+/** Collects who has something to write and lets them write once, at the end of the tick: one write each. */
 export class Flusher {
-  #dirty: Flushable[] = []
+  readonly #dirty = new Gatherer<Flushable>((dirty) => {
+    for (const each of dirty) each.flush()
+  })
 
   add(flushable: Flushable): void {
-    if (this.#dirty.length === 0) setImmediate(() => this.#flush())
-    this.#dirty.push(flushable)
-  }
-
-  #flush(): void {
-    const dirty = this.#dirty
-    this.#dirty = []
-    for (const each of dirty) each.flush()
+    this.#dirty.add(flushable)
   }
 }

@@ -1,4 +1,5 @@
 import { deserialize, serialize } from 'node:v8'
+import { Gatherer } from '../gatherer.ts'
 import type { Announcement } from '../protocol/event.ts'
 import type { Passing } from '../protocol/passing.ts'
 import type { Bus, Listener, Subscription } from './bus.ts'
@@ -46,7 +47,10 @@ export class WorkerBus implements Bus {
   readonly #local = new LocalBus()
   readonly #outlet: Outlet
   readonly #onBroadcast = new Map<string, (text: string) => void>()
-  #collected: Announcement[] = []
+  readonly #announced = new Gatherer<Announcement>((announcements) => {
+    // Bytes, since the primary passes them on as they are: it neither reads nor writes events.
+    this.#outlet.tell({ kind: 'hints', data: serialize(announcements) })
+  })
 
   /** `send` is the way to the primary; what comes from there is given to `hear`. */
   constructor(send: Send) {
@@ -57,7 +61,7 @@ export class WorkerBus implements Bus {
 
   announce(announcement: Announcement): void {
     this.#local.announce(announcement)
-    if (this.#collected.push(announcement) === 1) setImmediate(() => this.#flush())
+    this.#announced.add(announcement)
   }
 
   pass(passing: Passing): void {
@@ -82,12 +86,5 @@ export class WorkerBus implements Bus {
     if (message.kind === 'broadcast') this.#onBroadcast.get(message.topic)?.(message.text)
     else if (message.kind === 'passing') this.#local.pass(deserialize(message.data))
     else for (const announcement of deserialize(message.data)) this.#local.announce(announcement)
-  }
-
-  #flush(): void {
-    // Bytes, since the primary passes them on as they are: it neither reads nor writes events.
-    const data = serialize(this.#collected)
-    this.#collected = []
-    this.#outlet.tell({ kind: 'hints', data })
   }
 }

@@ -1,5 +1,6 @@
 import type { Announcement } from '../protocol/event.ts'
 import type { Candidate, PushView } from '../store/pushes.ts'
+import { keyOf } from './waiting.ts'
 
 /** What there is to ring for, and until when that may be taken for true (monotonic). */
 export type FreshView = { view: PushView; freshUntil: number }
@@ -53,8 +54,4 @@ export class FreshViews {
     if (kept?.from_seq !== candidate.from_seq || kept.seq !== candidate.seq) return undefined
     return kept.freshUntil - performance.now() > FRESH_MS / 2 ? kept : undefined
   }
-}
-
-function keyOf({ user_id, about }: Pick<Candidate, 'user_id' | 'about'>): string {
-  return `${user_id}\0${about}`
 }

@@ -1,7 +1,7 @@
 import { getCACertificates } from 'node:tls'
 import { Worker } from 'node:worker_threads'
+import { Gatherer } from '../gatherer.ts'
 import type { EndpointRules } from './endpoint-guard.ts'
-import { Gatherer } from './gatherer.ts'
 import type { PushOptions, PushOutcome, PushPayload, PushTarget, SendPush } from './push.ts'
 import type { VapidKeys } from './vapid.ts'
 

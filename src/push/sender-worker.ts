@@ -1,7 +1,7 @@
 import { setDefaultCACertificates } from 'node:tls'
 import { parentPort, workerData } from 'node:worker_threads'
+import { Gatherer } from '../gatherer.ts'
 import { EndpointGuard } from './endpoint-guard.ts'
-import { Gatherer } from './gatherer.ts'
 import { PushSender } from './send.ts'
 import type { ThreadAnswer, ThreadRequest, ThreadSetup } from './sender-thread.ts'
 import { VapidSigner } from './vapid.ts'

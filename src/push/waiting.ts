@@ -123,6 +123,7 @@ function eventsOf({ seq, inbox_id, since: at, later }: Waiting): LaterEvent[] {
   return [{ seq, inbox_id, at }, ...later]
 }
 
-function keyOf({ user_id, about }: Candidate): string {
+/** Of what somebody may be woken for. */
+export function keyOf({ user_id, about }: Pick<Candidate, 'user_id' | 'about'>): string {
   return `${user_id}\0${about}`
 }

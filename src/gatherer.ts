@@ -1,4 +1,4 @@
-/** Hands on together what comes within one round of the event loop: each time that wakes another thread. */
+/** Hands on together what comes within one round of the event loop: no timer, one write or wake-up for all of it. */
 export class Gatherer<T> {
   readonly #handOn: (items: T[]) => void
   #items: T[] = []
